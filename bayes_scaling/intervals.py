@@ -1,0 +1,56 @@
+"""The one way this package turns draws into numbers: median, equal-tailed interval, mean, sd."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from bayes_scaling.errors import InputError
+
+PROB = 0.9
+"""Probability inside an interval unless said otherwise."""
+
+STATISTICS = ("estimate", "low", "high", "mean", "sd")
+
+
+def interval(draws: xr.DataArray | xr.Dataset, prob: float = PROB) -> xr.DataArray | xr.Dataset:
+    """Summarise draws by their median, equal-tailed interval, mean and standard deviation.
+
+    Parameters
+    ----------
+    draws : DataArray or Dataset, dims chain, draw and any others
+        Draws of one or of several quantities.
+    prob : float
+        Probability inside the interval, between 0 and 1.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Dim "statistic" (estimate, low, high, mean, sd) in place of chain and draw; "estimate" is the median.
+
+    Raises
+    ------
+    InputError
+        If `prob` is not between 0 and 1.
+    """
+    if not 0 < prob < 1:
+        raise InputError(f"prob must lie between 0 and 1, not {prob:g}")
+    dims = ("chain", "draw")
+    tail = (1 - prob) / 2
+    quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims).rename(quantile="statistic")
+    parts = [quantiles.drop_vars("statistic"), draws.mean(dims), draws.std(dims)]
+    return xr.concat(parts, dim="statistic").assign_coords(statistic=list(STATISTICS))
+
+
+def interval_dict(summary: xr.DataArray) -> dict[str, float]:
+    """One summarised quantity as {"estimate", "low", "high", "mean", "sd"}, for JSON and tables.
+
+    Parameters
+    ----------
+    summary : DataArray, dims statistic
+        One quantity out of what `interval` returned.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    return {name: float(summary.sel(statistic=name)) for name in STATISTICS}

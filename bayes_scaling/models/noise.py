@@ -1,0 +1,171 @@
+"""How losses scatter about the law: the same distribution for PyMC, and for draws in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.models.spec import Noise, Spec
+
+
+def noise_scale(
+    noise: Noise,
+    *,
+    sigma: Any,
+    sigma_growth: Any = None,
+    compute_ratio: Any = None,
+    relative_se: Any = None,
+) -> Any:
+    """Scale of each run's noise, relative to the loss.
+
+    Parameters
+    ----------
+    noise : Noise
+        The spec's noise.
+    sigma : array
+        Scale at the runs' typical compute, relative to the loss.
+    sigma_growth : array, optional
+        g in sigma (C / C0)^-g; needed where `noise.growth` is "compute".
+    compute_ratio : array, dims ("run",), optional
+        C / C0 of each run, with C0 the geometric mean.
+    relative_se : array, dims ("run",), optional
+        Known standard error of each loss, relative to it; adds in squares.
+
+    Returns
+    -------
+    array
+        Scalar, or dims ("run",) where runs differ.
+    """
+    scale = sigma if noise.growth == "constant" else sigma * compute_ratio**-sigma_growth
+    return scale if relative_se is None else (scale**2 + relative_se**2) ** 0.5
+
+
+def noise_distribution(
+    spec: Spec,
+    *,
+    mu: Any,
+    typical_loss: Any,
+    compute_ratio: np.ndarray,
+    loss: np.ndarray,
+    loss_se: np.ndarray | None,
+) -> Any:
+    """Add the noise's parameters and the observed losses to the model being built.
+
+    Parameters
+    ----------
+    spec : Spec
+        Its noise and the priors of the noise's parameters.
+    mu : TensorVariable, dims ("run",)
+        Loss that the law predicts.
+    typical_loss : TensorVariable
+        Scalar; the unit of sigma where the raw loss scatters.
+    compute_ratio : ndarray, dims ("run",)
+        C / C0 of each run.
+    loss, loss_se : ndarray, dims ("run",)
+        Observed losses, and their standard errors if known.
+
+    Returns
+    -------
+    TensorVariable, dims ("run",)
+        The observed variable, "log_loss" or "loss" by the noise's scale.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from bayes_scaling.models.priors import prior_variable
+
+    noise = spec.noise
+    parameters = {name: prior_variable(name, spec.priors[name]) for name in noise.priors}
+    inputs = {}
+    if noise.growth == "compute":
+        inputs["compute_ratio"] = pm.Data("compute_ratio", compute_ratio, dims="run")
+    if loss_se is not None:
+        inputs["relative_se"] = pm.Data("relative_se", loss_se / loss, dims="run")
+    scale = noise_scale(
+        noise, sigma=parameters["sigma"], sigma_growth=parameters.get("sigma_growth"), **inputs
+    )
+    nu = {"nu": parameters["nu"]} if noise.family == "StudentT" else {}
+    spread = "b" if noise.family == "Laplace" else "sigma"
+    if noise.scale == "log":
+        name, location, observed = "log_loss", pt.log(mu), np.log(loss)
+    else:
+        name, location, observed, scale = "loss", mu, loss, scale * typical_loss
+    return getattr(pm, noise.family)(
+        name,
+        mu=location,
+        **{spread: scale},
+        **nu,
+        observed=pm.Data(f"{name}_observed", observed, dims="run"),
+        dims="run",
+    )
+
+
+def log_density(noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any, nu: Any = None) -> xr.DataArray:
+    """Log density of the loss itself, whichever scale its noise has.
+
+    Noise on the log loss is brought to the loss by its Jacobian -log(loss), so that the expected log
+    predictive densities (ELPD) of all models of the same runs may be compared.
+
+    Parameters
+    ----------
+    noise : Noise
+        Family and scale of the noise.
+    loss : DataArray, dims ("run",)
+        Observed losses.
+    mu : DataArray, dims ("chain", "draw", "run")
+        Losses that the law predicts.
+    scale : DataArray
+        As from `noise_scale`, in units of the log loss or, on the raw scale, of the loss.
+    nu : DataArray, optional
+        Degrees of freedom of the Student-t.
+
+    Returns
+    -------
+    DataArray, dims ("chain", "draw", "run")
+        In nats.
+    """
+    if noise.scale == "log":
+        z, jacobian = (np.log(loss) - np.log(mu)) / scale, -np.log(loss)
+    else:
+        z, jacobian = (loss - mu) / scale, 0.0
+    return _standard_log_density(noise.family, z, nu) - np.log(scale) + jacobian
+
+
+def draw_losses(
+    noise: Noise, mu: xr.DataArray, scale: Any, nu: Any = None, *, rng: np.random.Generator
+) -> xr.DataArray:
+    """Draw one loss for each predicted loss.
+
+    Parameters
+    ----------
+    noise, mu, scale, nu
+        As for `log_density`.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    DataArray
+        The dims of `mu`, in the loss's unit.
+    """
+    if noise.family == "StudentT":
+        z = rng.standard_t(nu.broadcast_like(mu).transpose(*mu.dims))
+    elif noise.family == "Laplace":
+        z = rng.laplace(size=mu.shape)
+    else:
+        z = rng.standard_normal(size=mu.shape)
+    deviation = scale * mu.copy(data=z)
+    return (mu * np.exp(deviation) if noise.scale == "log" else mu + deviation).transpose(*mu.dims)
+
+
+def _standard_log_density(family: str, z: xr.DataArray, nu: Any) -> xr.DataArray:
+    if family == "Normal":
+        return -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    if family == "Laplace":
+        return -abs(z) - np.log(2.0)
+    from scipy.special import gammaln
+
+    normaliser = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
+    return normaliser - (nu + 1) / 2 * np.log1p(z**2 / nu)

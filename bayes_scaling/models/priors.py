@@ -1,0 +1,67 @@
+"""From a prior in a spec to a PyMC distribution, with nothing misspelt passed on."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pymc as pm
+
+from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.models.spec import Prior
+
+
+def prior_variable(name: str, prior: Prior, dims: str | None = None) -> Any:
+    """Add a random variable with this prior to the model being built.
+
+    Parameters
+    ----------
+    name : str
+        Name of the variable.
+    prior : Prior
+        Its distribution.
+    dims : str, optional
+        Name of its dimension, if it is a vector.
+
+    Returns
+    -------
+    pytensor.tensor.TensorVariable
+
+    Raises
+    ------
+    InputError
+        If PyMC has no such distribution, the distribution no such parameter, or PyMC refuses the
+        values: PyMC itself swallows unknown keyword arguments.
+    """
+    distribution = _distributions().get(prior.dist)
+    if distribution is None:
+        raise InputError(
+            f"prior of {name}: PyMC has no distribution {prior.dist!r}{did_you_mean(prior.dist, _distributions())}"
+        )
+    known = _parameter_names(distribution)
+    for parameter in prior.parameters:
+        if parameter not in known:
+            raise InputError(
+                f"prior of {name}: {prior.dist} has no parameter {parameter!r}{did_you_mean(parameter, known)}"
+            )
+    try:
+        return distribution(name, **prior.parameters, dims=dims)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise InputError(f"prior of {name}: {prior.dist} does not take {dict(prior.parameters)}: {error}") from error
+
+
+def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:
+    signature = inspect.signature(distribution.dist)
+    return [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+
+
+def _distributions() -> dict[str, type[pm.Distribution]]:
+    return {
+        name: value
+        for name, value in vars(pm.distributions).items()
+        if inspect.isclass(value) and issubclass(value, pm.Distribution)
+    }

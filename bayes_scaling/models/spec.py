@@ -1,0 +1,201 @@
+"""A model as data: the law, the priors and the noise, read from a TOML file and checked before use."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.resources import resource_folder
+
+CHOICES = {
+    "law": ("chinchilla",),
+    "noise.family": ("StudentT", "Laplace", "Normal"),
+    "noise.scale": ("log", "raw"),
+    "noise.growth": ("constant", "compute"),
+}
+"""The values that a spec may choose from, by the key's place in the file."""
+
+LAW_PRIORS = {"chinchilla": ("level", "share", "alpha", "beta")}
+"""The parameters of each law that need a prior."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How losses scatter about the law.
+
+    Attributes
+    ----------
+    family : str
+        "StudentT", "Laplace" or "Normal".
+    scale : str
+        "log": the log loss scatters, with standard scale sigma. "raw": the loss does, with
+        sigma times the typical loss.
+    growth : str
+        "constant": one sigma. "compute": sigma grows towards small compute.
+    """
+
+    family: str = "StudentT"
+    scale: str = "log"
+    growth: str = "constant"
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """Names of the noise's own parameters, each of which needs a prior."""
+        names = ["sigma"]
+        if self.family == "StudentT":
+            names.append("nu")
+        if self.growth == "compute":
+            names.append("sigma_growth")
+        return tuple(names)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A distribution as PyMC names it, and its parameters as PyMC names them."""
+
+    dist: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A model: which law, which noise, which priors.
+
+    Attributes
+    ----------
+    name : str
+        What tables and files call the model.
+    law : str
+        "chinchilla".
+    noise : Noise
+        How losses scatter about the law.
+    priors : mapping of str to Prior
+        One prior for each parameter of the law and of the noise.
+    description : str
+        One line for people.
+    """
+
+    name: str
+    law: str
+    noise: Noise
+    priors: Mapping[str, Prior]
+    description: str = ""
+
+
+def list_specs() -> list[str]:
+    """Names of the model specs that ship with the package."""
+    return sorted(path.stem for path in resource_folder("models").glob("*.toml"))
+
+
+def load_spec(source: str | Path | Spec) -> Spec:
+    """Read a model spec.
+
+    Parameters
+    ----------
+    source : str, Path or Spec
+        The name of a spec that ships with the package ("parametric"), or the path of a TOML file.
+        A Spec is returned as it is.
+
+    Returns
+    -------
+    Spec
+
+    Raises
+    ------
+    InputError
+        If there is no such spec, it is not TOML, or any key or value in it is unknown, missing or
+        of the wrong kind; an unknown key is answered with the nearest known one.
+    """
+    if isinstance(source, Spec):
+        return source
+    path = Path(source)
+    if not path.suffix and not path.exists():
+        path = resource_folder("models") / f"{source}.toml"
+        if not path.is_file():
+            raise InputError(f"no model spec is called {str(source)!r}{did_you_mean(str(source), list_specs())}")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a model spec: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    return spec_from_dict(content, place=str(path))
+
+
+def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
+    """Check a spec's content and make it a Spec; `place` opens every error message."""
+    _check_keys(content, {"name", "law", "noise", "priors"}, {"description"}, place)
+    for key in ("name", "law", "description"):
+        if not isinstance(content.get(key, ""), str):
+            raise InputError(f"{place}: {key} must be a text, not {content[key]!r}")
+    for key in ("noise", "priors"):
+        _check_table(content[key], f"{place}: {key}")
+    law = content["law"]
+    _check_choice("law", law, place)
+
+    known_noise = {field.name for field in dataclasses.fields(Noise)}
+    _check_keys(content["noise"], set(), known_noise, f"{place}: [noise]")
+    for key, value in content["noise"].items():
+        _check_choice(f"noise.{key}", value, place)
+    noise = Noise(**content["noise"])
+
+    priors = content["priors"]
+    _check_keys(priors, {*LAW_PRIORS[law], *noise.priors}, set(), f"{place}: [priors]")
+    return Spec(
+        name=content["name"],
+        law=law,
+        noise=noise,
+        priors={name: _prior(value, f"{place}: prior of {name}") for name, value in priors.items()},
+        description=content.get("description", ""),
+    )
+
+
+def spec_to_dict(spec: Spec) -> dict[str, Any]:
+    """Turn a spec into the content of its TOML file; `spec_from_dict` takes it back."""
+    content = dataclasses.asdict(spec)
+    content["priors"] = {
+        name: {"dist": prior.dist, **prior.parameters} for name, prior in spec.priors.items()
+    }
+    return content
+
+
+def spec_to_json(spec: Spec) -> str:
+    """Write a spec as one JSON text, the form in which a fit carries it."""
+    return json.dumps(spec_to_dict(spec))
+
+
+def _prior(value: Any, place: str) -> Prior:
+    _check_table(value, place)
+    if not isinstance(value.get("dist"), str):
+        raise InputError(f'{place}: needs dist = "…", the name of a PyMC distribution')
+    parameters = {name: number for name, number in value.items() if name != "dist"}
+    for name, number in parameters.items():
+        numbers = number if isinstance(number, list) else [number]
+        if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers):
+            raise InputError(f"{place}: {name} must be a number or a list of numbers, not {number!r}")
+    return Prior(dist=value["dist"], parameters=parameters)
+
+
+def _check_table(value: Any, place: str) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{place} must be a table of keys and values, not {value!r}")
+
+
+def _check_choice(key: str, value: Any, place: str) -> None:
+    if value not in CHOICES[key]:
+        raise InputError(f"{place}: {key} = {value!r} is not one of {', '.join(CHOICES[key])}")
+
+
+def _check_keys(content: Mapping[str, Any], needed: set[str], optional: set[str], place: str) -> None:
+    for key in content:
+        if key not in needed | optional:
+            raise InputError(f"{place}: unknown key {key!r}{did_you_mean(key, needed | optional)}")
+    missing = sorted(needed - set(content))
+    if missing:
+        raise InputError(f"{place}: missing {', '.join(missing)}")

@@ -1,0 +1,106 @@
+"""The compute-optimal size, tokens and loss at any budget, for every draw of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InputError
+from bayes_scaling.laws import chinchilla
+from bayes_scaling.sampling.artefact import fit_facts, require_converged
+
+UNITS = {
+    "params_opt": "parameters",
+    "tokens_opt": "tokens",
+    "tokens_per_param": "tokens per parameter",
+    "a": "1",
+    "b": "1",
+    "extrapolation": "1",
+    "compute": "FLOP",
+}
+
+
+def optimum(
+    fit: xr.DataTree, compute: float | Sequence[float] | np.ndarray, *, allow_unconverged: bool = False
+) -> xr.Dataset:
+    """Posterior of the compute-optimal run at each budget, in closed form for every draw.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`.
+    compute : float or sequence of float
+        Budgets in FLOPs.
+    allow_unconverged : bool
+        Answer although the fit breaks a convergence rule.
+
+    Returns
+    -------
+    Dataset
+        params_opt (parameters, in the count of the runs), tokens_opt (tokens), tokens_per_param and
+        loss_opt (unit of the runs), dims chain, draw, compute; exponents a and b, dims chain, draw;
+        and extrapolation, dims compute: by what factor the budget lies above the largest run, or
+        below the smallest, and 1 between them.
+
+    Raises
+    ------
+    InputError
+        If a budget is not a positive, finite number.
+    NotConvergedError
+        If the fit is not converged and its use was not allowed.
+    """
+    require_converged(fit, allow_unconverged=allow_unconverged)
+    budgets = _budgets(compute)
+    posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
+    law = {name: posterior[name] for name in ("E", "A", "B", "alpha", "beta")}
+    params_opt, tokens_opt, loss_opt = chinchilla.optimum(
+        budgets, **law, flops_per_param_token=float(constant["flops_per_param_token"])
+    )
+    a, b = chinchilla.exponents(law["alpha"], law["beta"])
+    answer = xr.Dataset(
+        {
+            "params_opt": params_opt,
+            "tokens_opt": tokens_opt,
+            "tokens_per_param": tokens_opt / params_opt,
+            "loss_opt": loss_opt,
+            "a": a,
+            "b": b,
+            "extrapolation": extrapolation(budgets, constant["flops"]),
+        }
+    ).transpose("chain", "draw", "compute")
+    facts = fit_facts(fit)
+    for name, unit in UNITS.items():
+        answer[name].attrs["units"] = unit
+    answer["loss_opt"].attrs["units"] = facts["labels"].get("loss_unit", "")
+    answer["params_opt"].attrs["count"] = facts["labels"].get("params_count", "")
+    answer.attrs = {"model": facts["model"], "converged": int(facts["verdict"]["converged"])}
+    return answer
+
+
+def extrapolation(compute: xr.DataArray, flops: xr.DataArray) -> xr.DataArray:
+    """By what factor each budget lies outside the compute of the runs; 1 inside.
+
+    Parameters
+    ----------
+    compute : DataArray, dims compute
+        Budgets in FLOPs.
+    flops : DataArray, dims run
+        Compute of the runs in FLOPs.
+
+    Returns
+    -------
+    DataArray, dims compute
+    """
+    return np.maximum(np.maximum(compute / flops.max(), flops.min() / compute), 1.0)
+
+
+def _budgets(compute: float | Sequence[float] | np.ndarray) -> xr.DataArray:
+    values = np.atleast_1d(np.asarray(compute, dtype=float))
+    if values.ndim != 1 or values.size == 0:
+        raise InputError("compute must be one budget in FLOPs or a list of them")
+    wrong = values[~(np.isfinite(values) & (values > 0))]
+    if wrong.size:
+        raise InputError(f"compute must be positive and finite, in FLOPs, not {wrong[0]:g}")
+    return xr.DataArray(values, dims="compute", coords={"compute": values})

@@ -1,0 +1,1 @@
+"""From a `pymc.Model` to a fit: compile once, NUTS, convergence verdict, save and open."""

@@ -1,0 +1,205 @@
+"""Compile a model for nutpie so that the machine code is kept on disk between processes.
+
+`nutpie.compile_pymc_model` has Numba compile two C callbacks afresh in every process, some six seconds:
+log density with gradient, and the map from the sampler's unconstrained point to the model's variables.
+Here the first is wrapped in a way that PyTensor's own on-disk cache recognises, so that only the
+first process on a machine compiles it, and the second is not compiled at all: the sampler records
+unconstrained points, and `constrain` maps all of them at once afterwards.
+
+This is the only module that touches nutpie's and PyTensor's inner parts; `pyproject.toml` bounds their versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numba
+import numpy as np
+import nutpie
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import xarray as xr
+from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer, make_user_data
+from pymc.initial_point import make_initial_point_fn
+from pytensor.compile.mode import Mode
+from pytensor.graph import vectorize_graph
+from pytensor.graph.replace import clone_replace
+from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+
+POINT = "unconstrained_point"
+"""Name of the one variable that the compiled model records: the sampler's own point."""
+
+# int callback(dim, *point, *gradient, *logp, *data), what nutpie calls for the log density …
+_LOGP_SIGNATURE = numba.types.int64(
+    numba.types.uint64, *[numba.types.CPointer(numba.types.double)] * 3, numba.types.voidptr
+)
+# … and int callback(dim, expanded dim, *point, *expanded point, *data) for what is recorded.
+_EXPAND_SIGNATURE = numba.types.int64(
+    *[numba.types.uint64] * 2, *[numba.types.CPointer(numba.types.double)] * 2, numba.types.voidptr
+)
+
+_LOGP_SOURCE = """
+def logp_callback(dim, point_, gradient_, logp_, data_):
+    try:
+        table = carray(data_, ({table_size},), uintp)
+        value, gradient = function(carray(point_, ({dim},)), {arguments})
+        carray(gradient_, ({dim},))[:] = gradient
+        carray(logp_, ())[()] = value
+    except Exception:
+        return 1
+    return 0 if np.isfinite(value) and np.all(np.isfinite(gradient)) else 3
+"""
+
+_EXPAND_SOURCE = """
+def expand_callback(dim, expanded_dim, point_, expanded_, data_):
+    carray(expanded_, ({dim},))[:] = carray(point_, ({dim},))
+    return 0
+"""
+
+
+def compile_model(model: pm.Model) -> CompiledPyMCModel:
+    """Compile the log density of a model and its gradient.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        Model with continuous free variables. Its `pm.Data` may be replaced later, by arrays of the
+        same number of dimensions, with the result's `with_data`.
+
+    Returns
+    -------
+    nutpie.compile_pymc.CompiledPyMCModel
+        For `nutpie.sample`; records the one variable `POINT`, which `constrain` turns into the model's.
+    """
+    value_vars = model.value_vars
+    point = _initial_point(model, jitter=False)(None)
+    flat, pieces = _flat_point(value_vars, [point[variable.name].shape for variable in value_vars])
+    logp = model.logp()
+    gradient = pt.concatenate([piece.ravel() for piece in pt.grad(logp, value_vars)])
+    outputs = clone_replace([logp, gradient], dict(zip(value_vars, pieces, strict=True)))
+    function = pm.pytensorf.compile([flat], outputs, mode="NUMBA")
+
+    dim = flat.type.shape[0]
+    shared = {variable: f"data_{i}" for i, variable in enumerate(function.get_shared())}
+    shared_data = {key: np.array(variable.get_value(), order="C") for variable, key in shared.items()}
+    return CompiledPyMCModel(
+        dims={},
+        reparameterized_names=[],
+        compiled_logp_func=_logp_callback(function.vm.jit_fn, dim, list(shared_data.values())),
+        compiled_expand_func=_callback(
+            _EXPAND_SOURCE.format(dim=dim), "expand_callback", _EXPAND_SIGNATURE, {}, key="identity"
+        ),
+        initial_point_func=_flat_initial_point(model),
+        shared_data=shared_data,
+        shared_var_keys=shared,
+        user_data=make_user_data(shared, shared_data),
+        n_expanded=dim,
+        shape_info=([POINT], [slice(0, dim)], [(dim,)]),
+        logp_func=function,
+        expand_func=None,
+        _n_dim=dim,
+        _shapes={POINT: (dim,)},
+        _coords={},
+    )
+
+
+def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
+    """Map unconstrained points to all variables of a model, free and deterministic.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        The model that was compiled.
+    points : ndarray, shape (chain, draw, n)
+        What the sampler recorded as `POINT`.
+
+    Returns
+    -------
+    Dataset
+        Dims chain, draw and the variables' own, with the model's coordinates.
+    """
+    value_vars = model.value_vars
+    names = [variable.name for variable in [*model.free_RVs, *model.deterministics]]
+    by_name = {variable.name: variable for variable in model.unobserved_value_vars}
+    shapes = [value.shape for value in (_initial_point(model, jitter=False)(None)).values()]
+    flat, pieces = _flat_point(value_vars, shapes)
+    outputs = clone_replace([by_name[name] for name in names], dict(zip(value_vars, pieces, strict=True)))
+    batch = pt.tensor3("points")
+    # One pass over all draws in plain NumPy: compiling anything would cost more than it saves.
+    function = pytensor.function(
+        [batch], vectorize_graph(outputs, {flat: batch}), mode=Mode(linker="py", optimizer="minimum_compile")
+    )
+    dims = {name: ("chain", "draw", *model.named_vars_to_dims.get(name, ())) for name in names}
+    coords = {dim: list(values) for dim, values in model.coords.items() if values is not None}
+    used = {dim for own in dims.values() for dim in own}
+    return xr.Dataset(
+        {name: (dims[name], values) for name, values in zip(names, function(points), strict=True)},
+        coords={
+            "chain": np.arange(points.shape[0]),
+            "draw": np.arange(points.shape[1]),
+            **{dim: values for dim, values in coords.items() if dim in used},
+        },
+    )
+
+
+def _flat_point(value_vars: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[Any]]:
+    """One flat vector, and the pieces of it that stand for the value variables."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    flat = pt.tensor("point", shape=(sum(sizes),), dtype="float64")
+    ends = np.cumsum(sizes)
+    pieces = [
+        flat[end - size : end].reshape(shape) for end, size, shape in zip(ends, sizes, shapes, strict=True)
+    ]
+    return flat, pieces
+
+
+def _initial_point(model: pm.Model, *, jitter: bool) -> Any:
+    return make_initial_point_fn(
+        model=model, jitter_rvs=set(model.free_RVs) if jitter else set(), return_transformed=True
+    )
+
+
+def _flat_initial_point(model: pm.Model) -> Any:
+    """Where a chain starts: the prior's centre with a jitter of +-1 on the unconstrained scale."""
+    start = _initial_point(model, jitter=True)
+    names = [variable.name for variable in model.value_vars]
+
+    def flat_initial_point(seed: Any) -> np.ndarray:
+        point = start(seed)
+        return np.concatenate([np.ravel(point[name]) for name in names]).astype(float)
+
+    return flat_initial_point
+
+
+def _logp_callback(function: Any, dim: int, shared: list[np.ndarray]) -> Any:
+    """Wrap a compiled PyTensor function in the C callback that nutpie calls for the log density."""
+    # nutpie's record of the data, read as a flat table: all addresses, then all sizes, then all shapes.
+    arguments, shape_at = [], 2 * len(shared)
+    for i, values in enumerate(shared):
+        shape = "".join(f"table[{shape_at + axis}], " for axis in range(values.ndim))
+        arguments.append(f"carray(address(table[{i}]), ({shape}), np.{values.dtype.name})")
+        shape_at += values.ndim
+    source = _LOGP_SOURCE.format(dim=dim, table_size=shape_at, arguments=", ".join(arguments))
+    return _callback(
+        source,
+        "logp_callback",
+        _LOGP_SIGNATURE,
+        {"function": function, "address": address_as_void_pointer},
+        key=CACHED_SRC_FUNCTIONS.get(function.py_func),
+    )
+
+
+def _callback(source: str, name: str, signature: Any, env: dict[str, Any], key: str | None) -> Any:
+    """Compile a C callback; with a key for what it calls, through PyTensor's cache on disk."""
+    versions = (nutpie.__version__, numba.__version__, pytensor.__version__)
+    cache_key = None if key is None else sha256(f"{__name__} {versions} {source} {key}".encode()).hexdigest()
+    python_function = compile_numba_function_src(
+        source,
+        name,
+        global_env={"__name__": __name__, "np": np, "carray": numba.carray, "uintp": np.uintp, **env},
+        cache_key=cache_key,
+    )
+    return numba.cfunc(signature, cache=cache_key is not None)(python_function)

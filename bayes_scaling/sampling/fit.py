@@ -1,0 +1,134 @@
+"""`fit`: runs and a model spec in, the posterior as a labelled DataTree out."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.models.spec import Spec, load_spec, spec_to_dict
+from bayes_scaling.runs.check import check_runs, data_hash, flops_per_param_token
+from bayes_scaling.sampling.artefact import label_fit
+from bayes_scaling.sampling.convergence import judge
+from bayes_scaling.sampling.nuts import Sampling, draw_posterior
+from bayes_scaling.sampling.pointwise import pointwise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGES = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numba", "arviz-stats", "xarray", "numpy")
+"""What decides the draws and their diagnostics: their versions travel with the fit."""
+
+
+def fit(
+    runs: pd.DataFrame,
+    spec: str | Path | Spec = "parametric",
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    seed: int = 0,
+    sampler: str = "nutpie",
+    cores: int = 2,
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """Sample the posterior of a scaling law given runs.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Table of runs, as `read_runs` returns it; checked again here.
+    spec : str, Path or Spec
+        Name of a model spec ("parametric"), path of a TOML file, or a Spec.
+    draws, tune : int
+        Draws kept and thrown away, per chain.
+    chains : int
+        Independent chains.
+    seed : int
+        The same seed gives the same fit, bit for bit.
+    sampler : str
+        "nutpie" (default) or "pymc".
+    cores : int
+        Chains that run at the same time.
+    progress : bool, optional
+        Show progress on standard error; by default if that is a terminal.
+
+    Returns
+    -------
+    DataTree
+        In ArviZ's schema: posterior, sample_stats, log_likelihood, posterior_predictive (dims chain,
+        draw and run), observed_data, constant_data. `fit_facts` reads its spec, labels, versions and
+        convergence verdict; `save_fit` writes it.
+
+    Raises
+    ------
+    InputError
+        If the runs or the spec are not fit for use.
+    """
+    from bayes_scaling.models.build import build_model
+
+    started = perf_counter()
+    spec = load_spec(spec)
+    sampling = Sampling(draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler, cores=cores)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        runs = check_runs(runs)
+    for warning in caught:
+        warnings.warn(warning.message, stacklevel=2)
+
+    show = sys.stderr.isatty() if progress is None else progress
+    model = build_model(runs, spec)
+    posterior, sample_stats = draw_posterior(model, sampling, progress=show)
+    constant = constant_data(runs)
+    log_likelihood, predictive = pointwise(posterior, constant, spec, seed=seed)
+    facts: dict[str, Any] = {
+        "model": spec.name,
+        "law": spec.law,
+        "spec": spec_to_dict(spec),
+        "labels": dict(runs.attrs),
+        "verdict": judge(posterior, sample_stats).to_dict(),
+        "sampling": vars(sampling),
+        "versions": {name: version(name) for name in PACKAGES},
+        "data_hash": data_hash(runs),
+        "warnings": [str(warning.message) for warning in caught],
+        "seconds": round(perf_counter() - started, 3),
+    }
+    return label_fit(
+        {
+            "posterior": posterior,
+            "sample_stats": sample_stats,
+            "log_likelihood": log_likelihood,
+            "posterior_predictive": predictive,
+            "observed_data": constant[["loss"]],
+            "constant_data": constant.drop_vars("loss"),
+        },
+        facts,
+    )
+
+
+def constant_data(runs: pd.DataFrame) -> xr.Dataset:
+    """Put a table of runs into a Dataset over dim run, with run_id as its coordinate.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A checked table of runs.
+
+    Returns
+    -------
+    Dataset, dims run
+        params, tokens, flops, loss, what is there of budget, recipe and loss_se, and the scalar
+        `flops_per_param_token`, k in C = k N D.
+    """
+    columns = [name for name in ("params", "tokens", "flops", "loss", "budget", "loss_se") if name in runs]
+    variables: dict[str, Any] = {name: ("run", runs[name].to_numpy(float)) for name in columns}
+    if "recipe" in runs:
+        variables["recipe"] = ("run", runs["recipe"].to_numpy(str))
+    variables["flops_per_param_token"] = ((), np.float64(flops_per_param_token(runs)))
+    return xr.Dataset(variables, coords={"run": runs["run_id"].to_numpy(str)})

@@ -1,0 +1,130 @@
+"""Draws from the posterior of a model, by nutpie or by PyMC's own NUTS."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from bayes_scaling.errors import InputError
+
+if TYPE_CHECKING:
+    import pymc as pm
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+SAMPLERS = ("nutpie", "pymc")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample.
+
+    Attributes
+    ----------
+    draws, tune : int
+        Draws kept and thrown away, per chain.
+    chains : int
+        Independent chains; 4 or more let R-hat see disagreement.
+    seed : int
+        The same seed gives the same draws, bit for bit, on any number of cores.
+    sampler : str
+        "nutpie" (low-rank mass matrix) or "pymc" (PyMC's own NUTS, diagonal).
+    cores : int
+        Chains that run at the same time.
+    """
+
+    draws: int = 1000
+    tune: int = 1000
+    chains: int = 4
+    seed: int = 0
+    sampler: str = "nutpie"
+    cores: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse what no sampler can do."""
+        for name, least in (("draws", 4), ("tune", 1), ("chains", 1), ("seed", 0), ("cores", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}")
+
+
+def draw_posterior(
+    model: pm.Model, sampling: Sampling, *, progress: bool = False, compiled: CompiledPyMCModel | None = None
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draw from the posterior of a model.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        Any model with continuous free variables.
+    sampling : Sampling
+        How many draws, which seed, which sampler.
+    progress : bool
+        Show the sampler's progress bar.
+    compiled : nutpie.compile_pymc.CompiledPyMCModel, optional
+        From `compile_model`, of this model or of one of the same form `with_data` of this one: saves the
+        compilation in repeated fits. For the sampler "nutpie" only.
+
+    Returns
+    -------
+    posterior : Dataset, dims chain, draw and the variables' own
+        All free and deterministic variables.
+    sample_stats : Dataset, dims chain, draw
+        What the sampler tells of each draw, `diverging` and `energy` among it.
+    """
+    draw = _draw_with_nutpie if sampling.sampler == "nutpie" else _draw_with_pymc
+    posterior, sample_stats = draw(model, sampling, progress, compiled)
+    return _plain(posterior), _plain(sample_stats)
+
+
+def _draw_with_nutpie(
+    model: pm.Model, sampling: Sampling, progress: bool, compiled: CompiledPyMCModel | None
+) -> tuple[xr.Dataset, xr.Dataset]:
+    import nutpie
+
+    from bayes_scaling.sampling.compile import POINT, compile_model, constrain
+
+    trace = nutpie.sample(
+        compiled or compile_model(model),
+        draws=sampling.draws,
+        tune=sampling.tune,
+        chains=sampling.chains,
+        cores=min(sampling.cores, sampling.chains),
+        seed=sampling.seed,
+        progress_bar=progress,
+        adaptation="low_rank",
+    )
+    points = trace["posterior"][POINT].transpose("chain", "draw", ...).values
+    return constrain(model, points), trace["sample_stats"].to_dataset()
+
+
+def _draw_with_pymc(
+    model: pm.Model, sampling: Sampling, progress: bool, compiled: None
+) -> tuple[xr.Dataset, xr.Dataset]:
+    import pymc as pm
+
+    with warnings.catch_warnings():
+        # What PyMC warns of (divergences, R-hat) is what our own verdict says.
+        warnings.simplefilter("ignore")
+        trace = pm.sample(
+            draws=sampling.draws,
+            tune=sampling.tune,
+            chains=sampling.chains,
+            cores=sampling.cores,
+            random_seed=sampling.seed,
+            nuts_sampler="pymc",
+            compute_convergence_checks=False,
+            progressbar=progress,
+            quiet=not progress,
+            model=model,
+        )
+    return trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
+
+
+def _plain(dataset: xr.Dataset) -> xr.Dataset:
+    """Keep what netCDF can hold: numbers, without the sampler's own attributes."""
+    numeric = [name for name, values in dataset.data_vars.items() if values.dtype.kind in "fiub"]
+    return dataset[numeric].drop_attrs()
