@@ -11,7 +11,6 @@ This is the only module that touches nutpie's and PyTensor's inner parts; `pypro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -66,17 +65,16 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
     Parameters
     ----------
     model : pymc.Model
-        Model with continuous free variables. Its `pm.Data` may be replaced later, by arrays of the
-        same number of dimensions, with the result's `with_data`.
+        Model with continuous free variables.
 
     Returns
     -------
     nutpie.compile_pymc.CompiledPyMCModel
         For `nutpie.sample`; records the one variable `POINT`, which `constrain` turns into the model's.
+        `with_model_data` lets it serve another model of the same form.
     """
     value_vars = model.value_vars
-    point = _initial_point(model, jitter=False)(None)
-    flat, pieces = _flat_point(value_vars, [point[variable.name].shape for variable in value_vars])
+    flat, pieces = _flat_point(model)
     logp = model.logp()
     gradient = pt.concatenate([piece.ravel() for piece in pt.grad(logp, value_vars)])
     outputs = clone_replace([logp, gradient], dict(zip(value_vars, pieces, strict=True)))
@@ -121,12 +119,10 @@ def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
     Dataset
         Dims chain, draw and the variables' own, with the model's coordinates.
     """
-    value_vars = model.value_vars
     names = [variable.name for variable in [*model.free_RVs, *model.deterministics]]
     by_name = {variable.name: variable for variable in model.unobserved_value_vars}
-    shapes = [value.shape for value in (_initial_point(model, jitter=False)(None)).values()]
-    flat, pieces = _flat_point(value_vars, shapes)
-    outputs = clone_replace([by_name[name] for name in names], dict(zip(value_vars, pieces, strict=True)))
+    flat, pieces = _flat_point(model)
+    outputs = clone_replace([by_name[name] for name in names], dict(zip(model.value_vars, pieces, strict=True)))
     batch = pt.tensor3("points")
     # One pass over all draws in plain NumPy: compiling anything would cost more than it saves.
     function = pytensor.function(
@@ -145,8 +141,28 @@ def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
     )
 
 
-def _flat_point(value_vars: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[Any]]:
-    """One flat vector, and the pieces of it that stand for the value variables."""
+def with_model_data(compiled: CompiledPyMCModel, model: pm.Model) -> CompiledPyMCModel:
+    """Put the data of another model of the same form into a compiled one, which costs next to nothing.
+
+    Parameters
+    ----------
+    compiled : nutpie.compile_pymc.CompiledPyMCModel
+        From `compile_model`.
+    model : pymc.Model
+        A model that `build_model` made from the same spec; its runs may be others, and more or fewer.
+
+    Returns
+    -------
+    nutpie.compile_pymc.CompiledPyMCModel
+    """
+    names = [variable.name for variable in compiled.shared_var_keys]
+    return compiled.with_data(**{name: model[name].get_value() for name in names})
+
+
+def _flat_point(model: pm.Model) -> tuple[Any, list[Any]]:
+    """One flat vector, and the pieces of it that stand for the model's value variables."""
+    start = make_initial_point_fn(model=model, return_transformed=True)(0)
+    shapes = [start[variable.name].shape for variable in model.value_vars]
     sizes = [int(np.prod(shape)) for shape in shapes]
     flat = pt.tensor("point", shape=(sum(sizes),), dtype="float64")
     ends = np.cumsum(sizes)
@@ -156,15 +172,9 @@ def _flat_point(value_vars: Sequence[Any], shapes: Sequence[tuple[int, ...]]) ->
     return flat, pieces
 
 
-def _initial_point(model: pm.Model, *, jitter: bool) -> Any:
-    return make_initial_point_fn(
-        model=model, jitter_rvs=set(model.free_RVs) if jitter else set(), return_transformed=True
-    )
-
-
 def _flat_initial_point(model: pm.Model) -> Any:
     """Where a chain starts: the prior's centre with a jitter of +-1 on the unconstrained scale."""
-    start = _initial_point(model, jitter=True)
+    start = make_initial_point_fn(model=model, jitter_rvs=set(model.free_RVs), return_transformed=True)
     names = [variable.name for variable in model.value_vars]
 
     def flat_initial_point(seed: Any) -> np.ndarray:

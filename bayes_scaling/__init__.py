@@ -1,0 +1,42 @@
+"""How big a model, on how many tokens, and how sure: Bayesian scaling laws.
+
+Every public name is imported when it is first used: `import bayes_scaling` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "read_runs": "runs.read",
+    "load_dataset": "runs.datasets",
+    "list_datasets": "runs.datasets",
+    "simulate_runs": "runs.simulate",
+    "Spec": "models.spec",
+    "load_spec": "models.spec",
+    "build_model": "models.build",
+    "fit": "sampling.fit",
+    "sample_prior": "sampling.prior",
+    "fit_facts": "sampling.artefact",
+    "save_fit": "sampling.artefact",
+    "open_fit": "sampling.artefact",
+    "optimum": "planning.optimum",
+    "interval": "intervals",
+    "plot_law": "plots.law",
+    "plot_optimum": "plots.optimum",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
