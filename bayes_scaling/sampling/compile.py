@@ -78,7 +78,10 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
     logp = model.logp()
     gradient = pt.concatenate([piece.ravel() for piece in pt.grad(logp, value_vars)])
     outputs = clone_replace([logp, gradient], dict(zip(value_vars, pieces, strict=True)))
-    function = pm.pytensorf.compile([flat], outputs, mode="NUMBA")
+    # With fast maths the last bits depend on what LLVM inlines, which differs between code compiled
+    # here and code read from the cache: the same seed would then give other draws in the next process.
+    with pytensor.config.change_flags(numba__fastmath=False):
+        function = pm.pytensorf.compile([flat], outputs, mode="NUMBA")
 
     dim = flat.type.shape[0]
     shared = {variable: f"data_{i}" for i, variable in enumerate(function.get_shared())}
