@@ -1,4 +1,4 @@
-"""What can go wrong, in three kinds; the command line turns each into its exit code."""
+"""What can go wrong: errors, which the command line turns into exit codes, and the warning about runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class InputError(BayesScalingError, ValueError):
 
 class NotConvergedError(BayesScalingError, RuntimeError):
     """The draws of a fit do not pass the convergence rules, and nobody allowed their use."""
+
+
+class RunsWarning(UserWarning):
+    """Something in a table of runs is allowed but doubtful, or was left out or filled in."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

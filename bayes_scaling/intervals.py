@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from bayes_scaling.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 PROB = 0.9
 """Probability inside an interval unless said otherwise."""
@@ -12,7 +15,7 @@ PROB = 0.9
 STATISTICS = ("estimate", "low", "high", "mean", "sd")
 
 
-def interval(draws: xr.DataArray | xr.Dataset, prob: float = PROB) -> xr.DataArray | xr.Dataset:
+def interval[Draws: (xr.DataArray, xr.Dataset)](draws: Draws, prob: float = PROB) -> Draws:
     """Summarise draws by their median, equal-tailed interval, mean and standard deviation.
 
     Parameters
@@ -32,13 +35,26 @@ def interval(draws: xr.DataArray | xr.Dataset, prob: float = PROB) -> xr.DataArr
     InputError
         If `prob` is not between 0 and 1.
     """
-    if not 0 < prob < 1:
-        raise InputError(f"prob must lie between 0 and 1, not {prob:g}")
+    import xarray as xr
+
+    check_prob(prob)
     dims = ("chain", "draw")
     tail = (1 - prob) / 2
     quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims).rename(quantile="statistic")
     parts = [quantiles.drop_vars("statistic"), draws.mean(dims), draws.std(dims)]
     return xr.concat(parts, dim="statistic").assign_coords(statistic=list(STATISTICS))
+
+
+def check_prob(prob: float) -> None:
+    """Refuse a probability that makes no interval.
+
+    Raises
+    ------
+    InputError
+        If `prob` is not between 0 and 1.
+    """
+    if not 0 < prob < 1:
+        raise InputError(f"prob must lie between 0 and 1, not {prob:g}")
 
 
 def interval_dict(summary: xr.DataArray) -> dict[str, float]:

@@ -102,7 +102,9 @@ def noise_distribution(
     )
 
 
-def log_density(noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any, nu: Any = None) -> xr.DataArray:
+def log_density(
+    noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any, nu: Any = None
+) -> xr.DataArray:
     """Log density of the loss itself, whichever scale its noise has.
 
     Noise on the log loss is brought to the loss by its Jacobian -log(loss), so that the expected log
@@ -127,10 +129,9 @@ def log_density(noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any, 
         In nats.
     """
     if noise.scale == "log":
-        z, jacobian = (np.log(loss) - np.log(mu)) / scale, -np.log(loss)
-    else:
-        z, jacobian = (loss - mu) / scale, 0.0
-    return _standard_log_density(noise.family, z, nu) - np.log(scale) + jacobian
+        z = (np.log(loss) - np.log(mu)) / scale
+        return _standard_log_density(noise.family, z, nu) - np.log(scale) - np.log(loss)
+    return _standard_log_density(noise.family, (loss - mu) / scale, nu) - np.log(scale)
 
 
 def draw_losses(

@@ -45,7 +45,7 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     -------
     pymc.Model
         With every number that comes from the runs in a `pm.Data`, so that the same compiled model
-        serves other runs. Free variables: level, share (dim "term"), alpha, beta and those of the
+        serves other runs. Free variables: loss_ratio, share (dim "term"), alpha, beta and those of the
         noise; deterministic: E, A, B, in the units of the runs.
 
     Raises
@@ -64,12 +64,14 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         log_params = pm.Data("log_params", np.log(data["params"] / centre["params"]), dims="run")
         log_tokens = pm.Data("log_tokens", np.log(data["tokens"] / centre["tokens"]), dims="run")
 
-        level = prior_variable("level", spec.priors["level"])
+        loss_ratio = prior_variable("loss_ratio", spec.priors["loss_ratio"])
         share = prior_variable("share", spec.priors["share"], dims="term")
         alpha = prior_variable("alpha", spec.priors["alpha"])
         beta = prior_variable("beta", spec.priors["beta"])
-        E, A, B = (level * typical_loss * share[term] for term in range(len(TERMS)))
-        mu = chinchilla.loss_at_logs(log_params, log_tokens, E=E, A=A, B=B, alpha=alpha, beta=beta, exp=pt.exp)
+        E, A, B = (loss_ratio * typical_loss * share[term] for term in range(len(TERMS)))
+        mu = chinchilla.loss_at_logs(
+            log_params, log_tokens, E=E, A=A, B=B, alpha=alpha, beta=beta, exp=pt.exp
+        )
         pm.Deterministic("E", E)
         pm.Deterministic("A", A * params_ref**alpha)
         pm.Deterministic("B", B * tokens_ref**beta)
@@ -106,7 +108,7 @@ def _check_positive(model: pm.Model, names: list[str]) -> None:
         transform = model.rvs_to_transforms[variable]
         # The unconstrained value -40 maps to the lower end of the support, to within rounding.
         lowest = None if transform is None else transform.backward(-40.0, *variable.owner.inputs)
-        if lowest is None or lowest.eval(mode=Mode(linker="py", optimizer=None)) < 0:
+        if lowest is None or lowest.eval(mode=Mode(linker="py", optimizer="minimum_compile")) < 0:
             raise InputError(
                 f"prior of {name}: it reaches below zero, but {name} must be positive; "
                 "choose for instance LogNormal, Gamma, HalfNormal or TruncatedNormal with lower = 0"

@@ -33,21 +33,20 @@ def prior_variable(name: str, prior: Prior, dims: str | None = None) -> Any:
         If PyMC has no such distribution, the distribution no such parameter, or PyMC refuses the
         values: PyMC itself swallows unknown keyword arguments.
     """
-    distribution = _distributions().get(prior.dist)
+    place, known = f"prior of {name}: ", _distributions()
+    distribution = known.get(prior.dist)
     if distribution is None:
-        raise InputError(
-            f"prior of {name}: PyMC has no distribution {prior.dist!r}{did_you_mean(prior.dist, _distributions())}"
-        )
-    known = _parameter_names(distribution)
+        raise InputError(f"{place}PyMC has no distribution {prior.dist!r}{did_you_mean(prior.dist, known)}")
+    parameters = _parameter_names(distribution)
     for parameter in prior.parameters:
-        if parameter not in known:
+        if parameter not in parameters:
             raise InputError(
-                f"prior of {name}: {prior.dist} has no parameter {parameter!r}{did_you_mean(parameter, known)}"
+                f"{place}{prior.dist} has no parameter {parameter!r}{did_you_mean(parameter, parameters)}"
             )
     try:
         return distribution(name, **prior.parameters, dims=dims)
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise InputError(f"prior of {name}: {prior.dist} does not take {dict(prior.parameters)}: {error}") from error
+        raise InputError(f"{place}{prior.dist} does not take {dict(prior.parameters)}: {error}") from error
 
 
 def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:

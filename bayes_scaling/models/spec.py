@@ -21,7 +21,7 @@ CHOICES = {
 }
 """The values that a spec may choose from, by the key's place in the file."""
 
-LAW_PRIORS = {"chinchilla": ("level", "share", "alpha", "beta")}
+LAW_PRIORS = {"chinchilla": ("loss_ratio", "share", "alpha", "beta")}
 """The parameters of each law that need a prior."""
 
 
@@ -118,7 +118,9 @@ def load_spec(source: str | Path | Spec) -> Spec:
     if not path.suffix and not path.exists():
         path = resource_folder("models") / f"{source}.toml"
         if not path.is_file():
-            raise InputError(f"no model spec is called {str(source)!r}{did_you_mean(str(source), list_specs())}")
+            raise InputError(
+                f"no model spec is called {str(source)!r}{did_you_mean(str(source), list_specs())}"
+            )
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -79,6 +79,23 @@ def optimum(
     return answer
 
 
+def default_budgets(fit: xr.DataTree) -> list[float]:
+    """Budgets to plan for when none is named: 1, 10 and 100 times the largest compute of the runs.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`.
+
+    Returns
+    -------
+    list of float
+        In FLOPs.
+    """
+    largest = float(fit["constant_data"]["flops"].max())
+    return [largest, 10 * largest, 100 * largest]
+
+
 def extrapolation(compute: xr.DataArray, flops: xr.DataArray) -> xr.DataArray:
     """By what factor each budget lies outside the compute of the runs; 1 inside.
 
@@ -93,7 +110,8 @@ def extrapolation(compute: xr.DataArray, flops: xr.DataArray) -> xr.DataArray:
     -------
     DataArray, dims compute
     """
-    return np.maximum(np.maximum(compute / flops.max(), flops.min() / compute), 1.0)
+    above, below = compute / flops.max(), flops.min() / compute
+    return xr.concat([above, below, xr.ones_like(above)], "side").max("side")
 
 
 def _budgets(compute: float | Sequence[float] | np.ndarray) -> xr.DataArray:

@@ -6,22 +6,20 @@ Needs neither PyMC nor ArviZ, so that a saved fit answers at once.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from bayes_scaling.errors import InputError, NotConvergedError
+from bayes_scaling.files import replaced
 
 FORMAT = 1
 """Version of the attributes and groups of a fit; a newer file is refused."""
 
 _FORMAT_KEY = "bayes_scaling_format"
 _GROUPS = ("posterior", "sample_stats", "observed_data", "constant_data")
-_ENGINE = "h5netcdf"
 
 
 def label_fit(groups: Mapping[str, xr.Dataset], facts: Mapping[str, Any]) -> xr.DataTree:
@@ -63,7 +61,7 @@ def fit_facts(fit: xr.DataTree) -> dict[str, Any]:
         If the tree is not a fit of this package, or is of a newer format.
     """
     _check_format(fit, "the tree")
-    return {key: json.loads(value) for key, value in fit.attrs.items() if key != _FORMAT_KEY}
+    return {str(key): json.loads(value) for key, value in fit.attrs.items() if key != _FORMAT_KEY}
 
 
 def require_converged(fit: xr.DataTree, *, allow_unconverged: bool = False) -> None:
@@ -105,30 +103,20 @@ def save_fit(fit: xr.DataTree, path: str | Path) -> None:
     InputError
         If the folder cannot be written to.
     """
-    path = Path(path)
     fit_facts(fit)
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-    os.close(handle)
-    try:
-        fit.to_netcdf(temporary, engine=_ENGINE)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replaced(path) as temporary:
+        fit.to_netcdf(str(temporary), engine="h5netcdf")
 
 
-def open_fit(path: str | Path) -> xr.DataTree:
+def open_fit(path: str | Path, *, groups: Collection[str] | None = None) -> xr.DataTree:
     """Open a saved fit.
 
     Parameters
     ----------
     path : str or Path
         File that `save_fit` or `bayes-scaling fit` wrote.
+    groups : collection of str, optional
+        Read only these groups, for speed: draws of every run's loss are nearly the whole file.
 
     Returns
     -------
@@ -138,15 +126,21 @@ def open_fit(path: str | Path) -> xr.DataTree:
     Raises
     ------
     InputError
-        If there is no such file, it is not a fit of this package, is cut short, or was written by a newer version.
+        If there is no such file, it is not a fit of this package, is cut short, or was written by a
+        newer version.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; a fit is written by `bayes-scaling fit RUNS -o {path.name}`")
     try:
-        with xr.open_datatree(path, engine=_ENGINE) as tree:
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
             _check_format(tree, str(path))
-            fit = tree.load()
+            missing = [group for group in _GROUPS if group not in tree.children]
+            wanted = {
+                name: node.dataset.load() for name, node in tree.children.items() if name in (groups or tree)
+            }
+            fit = xr.DataTree.from_dict(wanted)
+            fit.attrs = tree.attrs
     except InputError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
@@ -154,7 +148,6 @@ def open_fit(path: str | Path) -> xr.DataTree:
             f"{path}: not a complete fit file (netCDF): it may be of another kind or cut short; "
             f"fit again to replace it ({type(error).__name__})"
         ) from None
-    missing = [group for group in _GROUPS if group not in fit.children]
     if missing:
         raise InputError(f"{path}: not a complete fit: it lacks the groups {', '.join(missing)}; fit again")
     return fit
@@ -169,9 +162,3 @@ def _check_format(tree: xr.DataTree, place: str) -> None:
             f"{place}: was written by a newer bayes-scaling (format {found}, this one reads up to {FORMAT}); "
             "upgrade the package"
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,7 +6,8 @@ Here the first is wrapped in a way that PyTensor's own on-disk cache recognises,
 first process on a machine compiles it, and the second is not compiled at all: the sampler records
 unconstrained points, and `constrain` maps all of them at once afterwards.
 
-This is the only module that touches nutpie's and PyTensor's inner parts; `pyproject.toml` bounds their versions.
+This is the only module that touches nutpie's and PyTensor's inner parts; `pyproject.toml` bounds their
+versions.
 """
 
 from __future__ import annotations
@@ -75,8 +76,9 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
     """
     value_vars = model.value_vars
     flat, pieces = _flat_point(model)
-    logp = model.logp()
-    gradient = pt.concatenate([piece.ravel() for piece in pt.grad(logp, value_vars)])
+    logp: Any = model.logp()
+    slopes: Any = pt.grad(logp, value_vars)
+    gradient = pt.concatenate([slope.ravel() for slope in slopes])
     outputs = clone_replace([logp, gradient], dict(zip(value_vars, pieces, strict=True)))
     # With fast maths the last bits depend on what LLVM inlines, which differs between code compiled
     # here and code read from the cache: the same seed would then give other draws in the next process.
@@ -125,7 +127,9 @@ def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
     names = [variable.name for variable in [*model.free_RVs, *model.deterministics]]
     by_name = {variable.name: variable for variable in model.unobserved_value_vars}
     flat, pieces = _flat_point(model)
-    outputs = clone_replace([by_name[name] for name in names], dict(zip(model.value_vars, pieces, strict=True)))
+    outputs = clone_replace(
+        [by_name[name] for name in names], dict(zip(model.value_vars, pieces, strict=True))
+    )
     batch = pt.tensor3("points")
     # One pass over all draws in plain NumPy: compiling anything would cost more than it saves.
     function = pytensor.function(

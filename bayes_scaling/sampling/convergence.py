@@ -41,7 +41,8 @@ class Verdict:
         rules = [
             (
                 self.rhat_max <= RHAT_MAX,
-                f"R-hat {self.rhat_max:.3f} is above {RHAT_MAX}: the chains disagree; sample longer (--tune, --draws)",
+                f"R-hat {self.rhat_max:.3f} is above {RHAT_MAX}: the chains disagree; "
+                "raise --tune and --draws",
             ),
             (
                 self.ess_bulk_min >= ESS_MIN,

@@ -9,15 +9,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
+from bayes_scaling.errors import RunsWarning
 from bayes_scaling.models.spec import Spec, load_spec, spec_to_dict
-from bayes_scaling.runs.check import check_runs, data_hash, flops_per_param_token
+from bayes_scaling.runs.check import check_runs, data_hash
 from bayes_scaling.sampling.artefact import label_fit
 from bayes_scaling.sampling.convergence import judge
 from bayes_scaling.sampling.nuts import Sampling, draw_posterior
-from bayes_scaling.sampling.pointwise import pointwise
+from bayes_scaling.sampling.observed import constant_data
+from bayes_scaling.sampling.pointwise import log_likelihood, predictive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,17 +77,18 @@ def fit(
     started = perf_counter()
     spec = load_spec(spec)
     sampling = Sampling(draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler, cores=cores)
+    show = sys.stderr.isatty() if progress is None else progress
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", RunsWarning)
         runs = check_runs(runs)
-    for warning in caught:
+        model = build_model(runs, spec)
+    # Checking twice warns twice.
+    about_runs = {str(w.message): w for w in caught if issubclass(w.category, RunsWarning)}
+    for warning in about_runs.values():
         warnings.warn(warning.message, stacklevel=2)
 
-    show = sys.stderr.isatty() if progress is None else progress
-    model = build_model(runs, spec)
     posterior, sample_stats = draw_posterior(model, sampling, progress=show)
     constant = constant_data(runs)
-    log_likelihood, predictive = pointwise(posterior, constant, spec, seed=seed)
     facts: dict[str, Any] = {
         "model": spec.name,
         "law": spec.law,
@@ -96,39 +98,17 @@ def fit(
         "sampling": vars(sampling),
         "versions": {name: version(name) for name in PACKAGES},
         "data_hash": data_hash(runs),
-        "warnings": [str(warning.message) for warning in caught],
+        "warnings": list(about_runs),
         "seconds": round(perf_counter() - started, 3),
     }
     return label_fit(
         {
             "posterior": posterior,
             "sample_stats": sample_stats,
-            "log_likelihood": log_likelihood,
-            "posterior_predictive": predictive,
+            "log_likelihood": log_likelihood(posterior, constant, spec),
+            "posterior_predictive": predictive(posterior, constant, spec, seed=seed),
             "observed_data": constant[["loss"]],
             "constant_data": constant.drop_vars("loss"),
         },
         facts,
     )
-
-
-def constant_data(runs: pd.DataFrame) -> xr.Dataset:
-    """Put a table of runs into a Dataset over dim run, with run_id as its coordinate.
-
-    Parameters
-    ----------
-    runs : DataFrame
-        A checked table of runs.
-
-    Returns
-    -------
-    Dataset, dims run
-        params, tokens, flops, loss, what is there of budget, recipe and loss_se, and the scalar
-        `flops_per_param_token`, k in C = k N D.
-    """
-    columns = [name for name in ("params", "tokens", "flops", "loss", "budget", "loss_se") if name in runs]
-    variables: dict[str, Any] = {name: ("run", runs[name].to_numpy(float)) for name in columns}
-    if "recipe" in runs:
-        variables["recipe"] = ("run", runs["recipe"].to_numpy(str))
-    variables["flops_per_param_token"] = ((), np.float64(flops_per_param_token(runs)))
-    return xr.Dataset(variables, coords={"run": runs["run_id"].to_numpy(str)})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from bayes_scaling.errors import InputError
+from bayes_scaling.progress import working
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -75,8 +76,10 @@ def draw_posterior(
     sample_stats : Dataset, dims chain, draw
         What the sampler tells of each draw, `diverging` and `energy` among it.
     """
-    draw = _draw_with_nutpie if sampling.sampler == "nutpie" else _draw_with_pymc
-    posterior, sample_stats = draw(model, sampling, progress, compiled)
+    if sampling.sampler == "nutpie":
+        posterior, sample_stats = _draw_with_nutpie(model, sampling, progress, compiled)
+    else:
+        posterior, sample_stats = _draw_with_pymc(model, sampling, progress)
     return _plain(posterior), _plain(sample_stats)
 
 
@@ -87,8 +90,11 @@ def _draw_with_nutpie(
 
     from bayes_scaling.sampling.compile import POINT, compile_model, constrain
 
+    if compiled is None:
+        with working("compiling the model", show=progress):
+            compiled = compile_model(model)
     trace = nutpie.sample(
-        compiled or compile_model(model),
+        compiled,
         draws=sampling.draws,
         tune=sampling.tune,
         chains=sampling.chains,
@@ -101,9 +107,7 @@ def _draw_with_nutpie(
     return constrain(model, points), trace["sample_stats"].to_dataset()
 
 
-def _draw_with_pymc(
-    model: pm.Model, sampling: Sampling, progress: bool, compiled: None
-) -> tuple[xr.Dataset, xr.Dataset]:
+def _draw_with_pymc(model: pm.Model, sampling: Sampling, progress: bool) -> tuple[xr.Dataset, xr.Dataset]:
     import pymc as pm
 
     with warnings.catch_warnings():

@@ -1,10 +1,12 @@
-"""What a fit says run by run: log likelihood and posterior predictive draws, straight from the law.
+"""What draws say run by run: log likelihood and predicted losses, straight from the law.
 
-Computed in NumPy from the posterior draws: compiling PyMC's own functions for the two takes
-longer than sampling. Tests hold both against PyMC's.
+Computed in NumPy from the draws: compiling PyMC's own functions for the two takes longer than
+sampling. Tests hold both against PyMC's.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,32 +21,57 @@ MAX_VALUES = 25_000_000
 LAW_PARAMETERS = ("E", "A", "B", "alpha", "beta")
 
 
-def pointwise(posterior: xr.Dataset, constant: xr.Dataset, spec: Spec, *, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """Log likelihood of every run under every draw, and one predicted loss for each.
+def log_likelihood(draws: xr.Dataset, constant: xr.Dataset, spec: Spec) -> xr.Dataset:
+    """Log density of every observed loss under every draw.
 
     Parameters
     ----------
-    posterior : Dataset, dims chain, draw
+    draws : Dataset, dims chain, draw
         Draws of the law's and the noise's parameters.
     constant : Dataset, dims run
-        `params`, `tokens`, `flops`, `loss` and, if known, `loss_se`.
+        `params`, `tokens`, `flops`, `loss` and, if known, `loss_se`, as from `constant_data`.
     spec : Spec
         The model.
-    seed : int
-        Seed of the predictive draws.
 
     Returns
     -------
-    log_likelihood : Dataset, dims chain, draw, run
-        `loss`: log density of the observed loss, in nats.
-    posterior_predictive : Dataset, dims chain, draw, run
+    Dataset, dims chain, draw, run
+        `loss`: log density of the loss itself, in nats, whichever scale its noise has.
+    """
+    mu, scale, nu = _likelihood_parameters(draws, constant, spec)
+    density = log_density(spec.noise, constant["loss"], mu, scale, nu)
+    return density.transpose("chain", "draw", "run").to_dataset(name="loss")
+
+
+def predictive(draws: xr.Dataset, constant: xr.Dataset, spec: Spec, *, seed: int) -> xr.Dataset:
+    """Draw a loss for every run under every draw: posterior or prior predictive, as the draws are.
+
+    Parameters
+    ----------
+    draws, constant, spec
+        As for `log_likelihood`.
+    seed : int
+        Seed of the predicted losses.
+
+    Returns
+    -------
+    Dataset, dims chain, draw, run
         `loss`: replicated losses, in the loss's unit.
     """
-    draws = _thin(posterior, constant.sizes["run"])
+    mu, scale, nu = _likelihood_parameters(draws, constant, spec)
+    return draw_losses(spec.noise, mu, scale, nu, rng=np.random.default_rng([seed, 1])).to_dataset(
+        name="loss"
+    )
+
+
+def _likelihood_parameters(
+    draws: xr.Dataset, constant: xr.Dataset, spec: Spec
+) -> tuple[xr.DataArray, Any, Any]:
+    """Location, scale and degrees of freedom of each run's loss under each draw."""
+    draws = _thin(draws, constant.sizes["run"])
     observed = constant["loss"]
-    mu = chinchilla.loss(
-        constant["params"], constant["tokens"], **{name: draws[name] for name in LAW_PARAMETERS}
-    ).transpose("chain", "draw", "run")
+    law = {name: draws[name] for name in LAW_PARAMETERS}
+    mu = chinchilla.loss(constant["params"], constant["tokens"], **law).transpose("chain", "draw", "run")
     scale = noise_scale(
         spec.noise,
         sigma=draws["sigma"],
@@ -54,12 +81,9 @@ def pointwise(posterior: xr.Dataset, constant: xr.Dataset, spec: Spec, *, seed: 
     )
     if spec.noise.scale == "raw":
         scale = scale * np.exp(np.log(observed).mean())
-    nu = draws.get("nu")
-    log_likelihood = log_density(spec.noise, observed, mu, scale, nu).transpose("chain", "draw", "run")
-    predicted = draw_losses(spec.noise, mu, scale, nu, rng=np.random.default_rng([seed, 1]))
-    return log_likelihood.to_dataset(name="loss"), predicted.to_dataset(name="loss")
+    return mu, scale, draws.get("nu")
 
 
-def _thin(posterior: xr.Dataset, runs: int) -> xr.Dataset:
-    values = posterior.sizes["chain"] * posterior.sizes["draw"] * runs
-    return posterior.isel(draw=slice(None, None, -(-values // MAX_VALUES)))
+def _thin(draws: xr.Dataset, runs: int) -> xr.Dataset:
+    values = draws.sizes["chain"] * draws.sizes["draw"] * runs
+    return draws.isel(draw=slice(None, None, -(-values // MAX_VALUES)))

@@ -1,0 +1,52 @@
+"""`bayes-scaling data`: the named sets of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli import options
+
+app = typer.Typer(help="The named sets of runs: list, show, fetch.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of a set, as `data list` shows it.")]
+
+
+@app.command("list")
+def list_sets(json: options.Json = False) -> None:
+    """List the named sets: those embedded, and those fetched on demand."""
+    from bayes_scaling.cli.output import print_json, print_table
+    from bayes_scaling.runs.datasets import list_datasets
+
+    table = list_datasets()
+    if json:
+        print_json(table.to_dict(orient="records"))
+        return
+    print_table("named sets of runs", [*table.columns], [[str(x) for x in row] for row in table.to_numpy()])
+
+
+@app.command("show")
+def show_set(name: Name, json: options.Json = False) -> None:
+    """Show what a set is: its source, licence, hash and columns."""
+    from bayes_scaling.cli.output import print_json, print_table
+    from bayes_scaling.runs.datasets import describe_dataset
+
+    facts = describe_dataset(name)
+    if json:
+        print_json(facts)
+        return
+    print_table(name, ["", ""], [[key, str(value)] for key, value in facts.items()])
+
+
+@app.command("fetch")
+def fetch_set(name: Name, json: options.Json = False) -> None:
+    """Download a set's file into the user's cache, check its hash, and print its path."""
+    from bayes_scaling.cli.output import print_json
+    from bayes_scaling.runs.datasets import fetch_dataset
+
+    path = str(fetch_dataset(name))
+    if json:
+        print_json({"name": name, "path": path})
+    else:
+        typer.echo(path)

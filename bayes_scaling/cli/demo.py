@@ -1,0 +1,62 @@
+"""`bayes-scaling demo`: the whole way on embedded runs, with nothing to download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli import options
+
+DATASET = "chinchilla-simulated"
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the fit and the figures.")
+    ] = Path("demo-output"),
+    draws: options.Draws = 1000,
+    tune: options.Tune = 1000,
+    chains: options.Chains = 4,
+    seed: options.Seed = 0,
+    prob: options.Prob = options.DEFAULT_PROB,
+    json: options.Json = False,
+) -> None:
+    """From embedded runs to the posterior of the compute-optimal run, with two figures.
+
+    Exit code 3 says that the fit does not pass the convergence rules.
+    """
+    from bayes_scaling.cli.documents import fit_document, optimum_document
+    from bayes_scaling.cli.output import NOT_CONVERGED, console, print_fit, print_json, print_optimum
+    from bayes_scaling.intervals import check_prob
+    from bayes_scaling.planning.optimum import default_budgets, optimum
+    from bayes_scaling.plots.axes import save_figure
+    from bayes_scaling.plots.law import plot_law
+    from bayes_scaling.plots.optimum import plot_optimum
+    from bayes_scaling.runs.datasets import load_dataset
+    from bayes_scaling.sampling.artefact import save_fit
+    from bayes_scaling.sampling.fit import fit
+
+    check_prob(prob)
+    fitted = fit(load_dataset(DATASET), draws=draws, tune=tune, chains=chains, seed=seed)
+    budgets = default_budgets(fitted)
+    fitted_document = fit_document(fitted, prob)
+    optima = optimum_document(optimum(fitted, budgets, allow_unconverged=True), prob)
+
+    output.mkdir(parents=True, exist_ok=True)
+    written = {"fit": output / "fit.nc", "law": output / "law.png", "optimum": output / "optimum.png"}
+    save_fit(fitted, written["fit"])
+    save_figure(plot_law(fitted, prob=prob), written["law"])
+    save_figure(plot_optimum(fitted, budgets, prob=prob, allow_unconverged=True), written["optimum"])
+
+    if json:
+        files = {name: str(path) for name, path in written.items()}
+        print_json({"dataset": DATASET, "fit": fitted_document, "optimum": optima, "files": files})
+    else:
+        print_fit(fitted_document)
+        print_optimum(optima)
+        console().print(f"runs: {DATASET} (`bayes-scaling data show {DATASET}` tells what they are)")
+        console().print("written: " + ", ".join(str(path) for path in written.values()))
+    if not fitted_document["converged"]:
+        raise typer.Exit(NOT_CONVERGED)

@@ -1,0 +1,58 @@
+"""The JSON documents that `--json` prints: plain dicts whose keys are the field's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from bayes_scaling.intervals import interval, interval_dict
+from bayes_scaling.planning.parameters import parameters
+from bayes_scaling.sampling.artefact import fit_facts
+
+PER_BUDGET = ("params_opt", "tokens_opt", "tokens_per_param", "loss_opt")
+
+
+def fit_document(fit: xr.DataTree, prob: float) -> dict[str, Any]:
+    """Describe a fit: its parameters with intervals, and its convergence verdict."""
+    facts = fit_facts(fit)
+    verdict = facts["verdict"]
+    return {
+        "prob": prob,
+        "model": facts["model"],
+        "converged": verdict["converged"],
+        "diagnostics": {
+            "rhat_max": verdict["rhat_max"],
+            "ess_min": min(verdict["ess_bulk_min"], verdict["ess_tail_min"]),
+            "divergences": verdict["divergences"],
+            "ebfmi_min": verdict["ebfmi_min"],
+        },
+        "problems": verdict["problems"],
+        "parameters": {
+            str(name): interval_dict(summary)
+            for name, summary in parameters(fit, prob=prob).data_vars.items()
+        },
+        "runs": fit["observed_data"].sizes["run"],
+        "seconds": facts["seconds"],
+        "warnings": facts["warnings"],
+    }
+
+
+def optimum_document(optima: xr.Dataset, prob: float) -> dict[str, Any]:
+    """Describe optima, as `optimum` returns them: one entry a budget."""
+    summary = interval(optima.drop_vars("extrapolation"), prob)
+    return {
+        "prob": prob,
+        "model": optima.attrs["model"],
+        "converged": bool(optima.attrs["converged"]),
+        "a": interval_dict(summary["a"]),
+        "b": interval_dict(summary["b"]),
+        "optima": [
+            {
+                "compute": float(compute),
+                **{name: interval_dict(summary[name].sel(compute=compute)) for name in PER_BUDGET},
+                "extrapolation": float(optima["extrapolation"].sel(compute=compute)),
+            }
+            for compute in optima["compute"].values
+        ],
+    }

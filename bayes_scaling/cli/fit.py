@@ -1,0 +1,74 @@
+"""`bayes-scaling fit`: sample the posterior of a scaling law and save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli import options
+
+
+def fit(
+    runs: options.Runs,
+    model: Annotated[
+        str, typer.Option(help="Name of a model spec, or the path of a TOML file.")
+    ] = "parametric",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the fit here (netCDF).")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help='Columns by other names: params="Model Size",tokens=D.')
+    ] = None,
+    where: Annotated[str | None, typer.Option(help='Keep only these rows: "source_excluded == 0".')] = None,
+    scale: Annotated[list[str] | None, typer.Option(help="Multiply columns: flops=1e9 for GFLOPs.")] = None,
+    params_count: Annotated[
+        str, typer.Option(help="What the column params counts: total or non_embedding.")
+    ] = "unstated",
+    loss_unit: Annotated[str, typer.Option(help="Unit of the loss.")] = "nats/token",
+    draws: options.Draws = 1000,
+    tune: options.Tune = 1000,
+    chains: options.Chains = 4,
+    seed: options.Seed = 0,
+    sampler: Annotated[str, typer.Option(help="nutpie, or pymc for PyMC's own NUTS.")] = "nutpie",
+    cores: Annotated[int, typer.Option(help="Chains sampled at the same time.")] = 2,
+    prob: options.Prob = options.DEFAULT_PROB,
+    figure: options.Figure = None,
+    json: options.Json = False,
+) -> None:
+    """Sample the posterior of a scaling law from a table of runs.
+
+    Exit code 3 says that the fit was made, and does not pass the convergence rules.
+    """
+    from bayes_scaling.cli.documents import fit_document
+    from bayes_scaling.cli.output import NOT_CONVERGED, print_fit, print_json
+    from bayes_scaling.intervals import check_prob
+    from bayes_scaling.quantities import parse_quantity
+    from bayes_scaling.runs.datasets import load_runs
+    from bayes_scaling.sampling.artefact import save_fit
+    from bayes_scaling.sampling.fit import fit as sample
+
+    check_prob(prob)
+    table = load_runs(
+        runs,
+        columns=options.assignments(columns, "--columns"),
+        where=where,
+        scale={name: parse_quantity(text) for name, text in options.assignments(scale, "--scale").items()},
+        params_count=params_count,
+        loss_unit=loss_unit,
+    )
+    fitted = sample(
+        table, model, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler, cores=cores
+    )
+    if output is not None:
+        save_fit(fitted, output)
+    if figure is not None:
+        from bayes_scaling.plots.axes import save_figure
+        from bayes_scaling.plots.law import plot_law
+
+        save_figure(plot_law(fitted, prob=prob), figure)
+    document = fit_document(fitted, prob)
+    (print_json if json else print_fit)(document)
+    if not document["converged"]:
+        raise typer.Exit(NOT_CONVERGED)

@@ -1,0 +1,39 @@
+"""`bayes-scaling optimum`: the posterior of the compute-optimal run, from a saved fit."""
+
+from __future__ import annotations
+
+import typer
+
+from bayes_scaling.cli import options
+
+
+def optimum(
+    fit: options.Fit,
+    compute: options.Compute = None,
+    prob: options.Prob = options.DEFAULT_PROB,
+    allow_unconverged: options.AllowUnconverged = False,
+    figure: options.Figure = None,
+    json: options.Json = False,
+) -> None:
+    """Posterior of N_opt, D_opt and the loss there, at any compute budget.
+
+    Exit code 3 says that the answer comes from a fit that does not pass the convergence rules.
+    """
+    from bayes_scaling.cli.documents import optimum_document
+    from bayes_scaling.cli.output import NOT_CONVERGED, print_json, print_optimum
+    from bayes_scaling.planning.optimum import default_budgets
+    from bayes_scaling.planning.optimum import optimum as optima_of
+    from bayes_scaling.sampling.artefact import open_fit
+
+    fitted = open_fit(fit, groups=("posterior", "constant_data"))
+    budgets = options.budgets(compute) or default_budgets(fitted)
+    optima = optima_of(fitted, budgets, allow_unconverged=allow_unconverged)
+    document = optimum_document(optima, prob)
+    if figure is not None:
+        from bayes_scaling.plots.axes import save_figure
+        from bayes_scaling.plots.optimum import plot_optimum
+
+        save_figure(plot_optimum(fitted, budgets, prob=prob, allow_unconverged=allow_unconverged), figure)
+    (print_json if json else print_optimum)(document)
+    if not document["converged"]:
+        raise typer.Exit(NOT_CONVERGED)

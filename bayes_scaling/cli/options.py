@@ -1,0 +1,63 @@
+"""Options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.errors import InputError
+from bayes_scaling.intervals import PROB
+from bayes_scaling.quantities import parse_quantity
+
+Runs = Annotated[
+    str,
+    typer.Argument(help="Table of runs (.csv, .tsv, .parquet, .jsonl), or the name of a set: `data list`."),
+]
+Fit = Annotated[Path, typer.Argument(help="Fit that `bayes-scaling fit -o` wrote.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Prob = Annotated[float, typer.Option(help="Probability inside every interval.")]
+Figure = Annotated[Path | None, typer.Option(help="Also draw a figure, to this .png, .svg or .pdf.")]
+AllowUnconverged = Annotated[
+    bool, typer.Option("--allow-unconverged", help="Answer although the fit breaks a convergence rule.")
+]
+Compute = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Budget in FLOPs, such as 5.76e23; several by commas. By default 1, 10 and 100 times the runs'."
+    ),
+]
+Draws = Annotated[int, typer.Option(help="Draws kept, per chain.")]
+Tune = Annotated[int, typer.Option(help="Draws thrown away while the sampler adapts, per chain.")]
+Chains = Annotated[int, typer.Option(help="Independent chains.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same draws.")]
+
+DEFAULT_PROB = PROB
+
+
+def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
+    """Read `name=value,name=value` texts; a comma inside a value needs no quoting.
+
+    Raises
+    ------
+    InputError
+        If a part has no "=", or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts or []:
+        # Only a comma that a further `name=` follows separates: column names may hold commas.
+        for part in re.split(r",(?=\s*\w+\s*=)", text):
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if not (name and equals and value):
+                raise InputError(f"{option} {part!r}: write NAME=VALUE")
+            if name in found:
+                raise InputError(f"{option}: {name!r} is given twice, as {found[name]!r} and as {value!r}")
+            found[name] = value
+    return found
+
+
+def budgets(texts: list[str] | None) -> list[float]:
+    """Read budgets in FLOPs, separated by commas or given by several options."""
+    return [parse_quantity(part) for text in texts or [] for part in text.split(",")]

@@ -1,0 +1,63 @@
+"""What the figures share: axes to draw on, logarithmic scales in the units that people read, saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayes_scaling.errors import InputError
+from bayes_scaling.files import replaced
+from bayes_scaling.quantities import format_quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = (7.0, 4.6)
+"""Width and height of a new figure, in inches."""
+
+
+def axes_or_new(ax: Axes | None, figsize: tuple[float, float] | None) -> Axes:
+    """Return the axes to draw on: the caller's, or new ones in a figure of that size."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=figsize or SIZE, layout="constrained")[1]
+
+
+def log_quantities(ax: Axes, *, x: bool = False, y: bool = False) -> None:
+    """Make axes logarithmic, with ticks such as 70M and 1.4T for counts and 1e21 for FLOPs."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for wanted, axis, set_scale in ((x, ax.xaxis, ax.set_xscale), (y, ax.yaxis, ax.set_yscale)):
+        if wanted:
+            set_scale("log")
+            axis.set_major_locator(LogLocator(10, numticks=10))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: format_quantity(value)))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def save_figure(ax: Axes, path: str | Path) -> None:
+    """Write the figure that axes belong to, whole or not at all.
+
+    Parameters
+    ----------
+    ax : Axes
+        As a plot function returned them.
+    path : str or Path
+        File to write; its suffix (.png, .svg, .pdf) says the format.
+
+    Raises
+    ------
+    InputError
+        If Matplotlib does not know the format, or the folder cannot be written to.
+    """
+    path = Path(path)
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "axes that a plot function returned belong to a figure"
+    known = figure.canvas.get_supported_filetypes()
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in known:
+        raise InputError(f"{path}: no figure format {path.suffix!r}; known: {', '.join(sorted(known))}")
+    with replaced(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=150)

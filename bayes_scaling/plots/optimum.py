@@ -1,0 +1,110 @@
+"""How the compute-optimal run grows with compute, and how sure the fit is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.intervals import PROB, interval
+from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.plots.axes import axes_or_new, log_quantities
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WORDS = {
+    "params_opt": ("N_opt", "params", "parameters"),
+    "tokens_opt": ("D_opt", "tokens", "tokens"),
+    "tokens_per_param": ("D_opt / N_opt", None, "tokens per parameter"),
+}
+
+
+def plot_optimum(
+    fit: xr.DataTree,
+    compute: Sequence[float] = (),
+    *,
+    quantity: str = "params_opt",
+    prob: float = PROB,
+    allow_unconverged: bool = False,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw the compute-optimal size, tokens or their ratio against compute, with its band.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`.
+    compute : sequence of float
+        Budgets in FLOPs to mark with their interval; the curve reaches at least as far. The compute
+        of the runs is shaded: beyond it the law is extrapolated.
+    quantity : {"params_opt", "tokens_opt", "tokens_per_param"}
+        What to draw.
+    prob : float
+        Probability inside the band and the marked intervals.
+    allow_unconverged : bool
+        Draw although the fit breaks a convergence rule.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    figsize : tuple of float, optional
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        If the quantity is unknown or a budget is not a positive number.
+    NotConvergedError
+        If the fit is not converged and its use was not allowed.
+    """
+    if quantity not in _WORDS:
+        raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
+    symbol, column, unit = _WORDS[quantity]
+    constant = fit["constant_data"].dataset
+    flops = constant["flops"]
+    low, high = float(flops.min()), float(flops.max())
+    reach = np.geomspace(min([low, *compute]), max([high, *compute]) * 1.5, 100)
+
+    def summary(budgets: Sequence[float] | np.ndarray) -> xr.DataArray:
+        return interval(optimum(fit, budgets, allow_unconverged=allow_unconverged)[quantity], prob)
+
+    band = summary(reach)
+    ax = axes_or_new(ax, figsize)
+    ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
+    # The ratio has no column of its own.
+    own = constant[column] if column else constant["tokens"] / constant["params"]
+    ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
+    ax.fill_between(
+        reach, band.sel(statistic="low"), band.sel(statistic="high"), color="C0", alpha=0.3, linewidth=0,
+        label=f"{prob:.0%} interval",
+    )  # fmt: skip
+    ax.plot(reach, band.sel(statistic="estimate"), color="C0", label=f"{symbol}, median")
+    if len(compute):
+        marked = summary(compute)
+        middle = marked.sel(statistic="estimate")
+        arms = [middle - marked.sel(statistic="low"), marked.sel(statistic="high") - middle]
+        ax.errorbar(
+            compute,
+            middle,
+            yerr=arms,
+            fmt="o",
+            color="C3",
+            markersize=4,
+            capsize=3,
+            label="budgets asked for",
+        )
+    log_quantities(ax, x=True, y=True)
+    ax.set(
+        xlabel="training compute C (FLOP)",
+        ylabel=unit,
+        title=f"{symbol} against compute, {prob:.0%} interval",
+    )
+    ax.legend(frameon=False, fontsize="small")
+    return ax

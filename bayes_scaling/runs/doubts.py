@@ -1,0 +1,59 @@
+"""What a table of runs may hold but seldom should: each doubt is a warning, none changes the table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from bayes_scaling.errors import RunsWarning
+
+RUNS_SHOWN = 5
+
+
+def warn_of_doubts(runs: pd.DataFrame) -> None:
+    """Warn of doubtful values in a checked table of runs.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A checked table of runs.
+
+    Warns
+    -----
+    RunsWarning
+        Once for each rule broken, with the number of runs and the first five of their ids.
+    """
+    place = runs.attrs["source"]
+    flops_ratio = runs["flops"] / runs["params"] / runs["tokens"] / 6
+    repeated = runs.duplicated(["params", "tokens", "loss"], keep=False)
+    doubts = {
+        "params is below 1e3 or above 1e14 (70 for 70B?)": (runs["params"] < 1e3) | (runs["params"] > 1e14),
+        "tokens is below 1e3 or above 1e14 (70 for 70B?)": (runs["tokens"] < 1e3) | (runs["tokens"] > 1e14),
+        "loss is above 20 (a perplexity?)": runs["loss"] > 20,
+        "params, tokens and loss are the same as another run's": repeated,
+        "flops is more than a factor of 2 from 6 params tokens": (flops_ratio > 2) | (flops_ratio < 0.5),
+    }
+    for doubt, rows in doubts.items():
+        if rows.any():
+            warn_of_runs(f"{place}: {doubt}: {some_runs(runs['run_id'][rows], len(runs))}")
+    tokens_per_param = runs["tokens"] / runs["params"]
+    if len(runs) > 1 and tokens_per_param.max() <= 1.05 * tokens_per_param.min():
+        warn_of_runs(
+            f"{place}: all runs have about {tokens_per_param.iloc[0]:.3g} tokens per parameter (within 5 %): "
+            "how a budget splits between params and tokens is then the prior's word, not the data's"
+        )
+
+
+def warn_of_runs(text: str) -> None:
+    """Issue a RunsWarning that points at the user's own line, however deep in this package it arose."""
+    warnings.warn(text, RunsWarning, skip_file_prefixes=(str(Path(__file__).parents[1]),))
+
+
+def some_runs(run_ids: Collection[str], total: int) -> str:
+    """Say how many of all runs these are, and name the first few."""
+    names = ", ".join(islice(run_ids, RUNS_SHOWN))
+    return f"{len(run_ids)} of {total} runs ({names}{', …' if len(run_ids) > RUNS_SHOWN else ''})"

@@ -1,0 +1,92 @@
+"""Log likelihood and predictive draws, worked out in NumPy, against PyMC's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+
+from bayes_scaling import build_model, load_spec
+from bayes_scaling.models.spec import Noise, Prior
+from bayes_scaling.sampling.nuts import Sampling, draw_posterior
+from bayes_scaling.sampling.observed import constant_data
+from bayes_scaling.sampling.pointwise import log_likelihood, predictive
+
+NOISES = [
+    Noise("StudentT", "log"),
+    Noise("Laplace", "raw"),
+    Noise("Normal", "log", "compute"),
+    Noise("StudentT", "raw", "compute"),
+]
+
+
+def with_noise(noise: Noise):
+    default = load_spec("parametric")
+    priors = {**default.priors, "sigma_growth": Prior("HalfNormal", {"sigma": 0.2})}
+    wanted = ("loss_ratio", "share", "alpha", "beta", *noise.priors)
+    return replace(default, name="test", noise=noise, priors={name: priors[name] for name in wanted})
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+@pytest.mark.parametrize("with_se", [False, True], ids=["", "with standard errors"])
+def test_agrees_with_pymc(simulated: pd.DataFrame, noise: Noise, with_se: bool):
+    runs = simulated.iloc[::3].reset_index(drop=True)
+    if with_se:
+        runs["loss_se"] = 0.001 * np.arange(1, len(runs) + 1)
+    spec = with_noise(noise)
+    model = build_model(runs, spec)
+    # Any point of the parameter space will do: the prior's own draws, which PyMC makes.
+    drawn = pm.sample_prior_predictive(draws=5, model=model, random_seed=3)
+    draws = drawn["prior"].to_dataset()
+    ours = log_likelihood(draws, constant_data(runs), spec)["loss"]
+
+    tree = drawn.copy()
+    tree["posterior"] = tree["prior"]
+    name = "log_loss" if noise.scale == "log" else "loss"
+    theirs = pm.compute_log_likelihood(tree, model=model, progressbar=False)["log_likelihood"][name]
+    # PyMC gives the density of the variable observed: of the log loss, where ours is of the loss.
+    jacobian = -np.log(runs["loss"].to_numpy()) if noise.scale == "log" else 0.0
+    np.testing.assert_allclose(ours, theirs.transpose("chain", "draw", "run") + jacobian, rtol=1e-9)
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=str)
+def test_predicted_losses_have_the_distribution_of_the_model(simulated: pd.DataFrame, noise: Noise):
+    """Probability integral transform: the model's own CDF of its own draws is uniform."""
+    from scipy import stats
+
+    spec = with_noise(noise)
+    runs = simulated.iloc[:4].reset_index(drop=True).assign(flops=[1e19, 3e19, 1e20, 1e21])
+    runs["tokens"] = runs["flops"] / (6 * runs["params"])
+    constant = constant_data(runs)
+    values = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.37, "sigma": 0.02, "nu": 5.0}
+    values["sigma_growth"] = 0.1
+    from xarray import DataArray, Dataset
+
+    draws = Dataset(
+        {name: DataArray(np.full((1, 20_000), x), dims=("chain", "draw")) for name, x in values.items()}
+    )
+    losses = predictive(draws, constant, spec, seed=0)["loss"].values[0]
+
+    mu = 1.8 + 480.0 / runs["params"] ** 0.35 + 2000.0 / runs["tokens"] ** 0.37
+    compute = runs["flops"] / np.exp(np.log(runs["flops"]).mean())
+    scale = 0.02 * (compute**-0.1 if noise.growth == "compute" else 1.0)
+    if noise.scale == "log":
+        z = (np.log(losses) - np.log(mu.to_numpy())) / np.asarray(scale)
+    else:
+        z = (losses - mu.to_numpy()) / np.asarray(scale * np.exp(np.log(runs["loss"]).mean()))
+    cdf = {"StudentT": stats.t(5.0), "Laplace": stats.laplace(), "Normal": stats.norm()}[noise.family].cdf
+    for run in range(len(runs)):
+        assert stats.kstest(cdf(z[:, run]), "uniform").pvalue > 1e-3
+
+
+def test_predictive_draws_follow_their_seed(simulated: pd.DataFrame):
+    spec = load_spec("parametric")
+    model = build_model(simulated, spec)
+    draws = draw_posterior(model, Sampling(draws=10, tune=100, chains=1))[0]
+    constant = constant_data(simulated)
+    one, again, other = (predictive(draws, constant, spec, seed=seed)["loss"] for seed in (1, 1, 2))
+    assert one.identical(again)
+    assert not one.equals(other)
