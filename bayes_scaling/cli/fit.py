@@ -32,6 +32,9 @@ def fit(
     chains: options.Chains = 4,
     seed: options.Seed = 0,
     sampler: Annotated[str, typer.Option(help="nutpie, or pymc for PyMC's own NUTS.")] = "nutpie",
+    target_accept: Annotated[
+        float, typer.Option(help="Acceptance rate to tune for; raise it if there are divergences.")
+    ] = 0.95,
     cores: Annotated[int, typer.Option(help="Chains sampled at the same time.")] = 2,
     prob: options.Prob = options.DEFAULT_PROB,
     figure: options.Figure = None,
@@ -59,7 +62,15 @@ def fit(
         loss_unit=loss_unit,
     )
     fitted = sample(
-        table, model, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler, cores=cores
+        table,
+        model,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        seed=seed,
+        sampler=sampler,
+        target_accept=target_accept,
+        cores=cores,
     )
     if output is not None:
         save_fit(fitted, output)

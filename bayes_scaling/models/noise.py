@@ -158,7 +158,9 @@ def draw_losses(
     else:
         z = rng.standard_normal(size=mu.shape)
     deviation = scale * mu.copy(data=z)
-    return (mu * np.exp(deviation) if noise.scale == "log" else mu + deviation).transpose(*mu.dims)
+    # The exponential of a heavy tail has no mean, and its farthest draws are infinite to a computer.
+    with np.errstate(over="ignore"):
+        return (mu * np.exp(deviation) if noise.scale == "log" else mu + deviation).transpose(*mu.dims)
 
 
 def _standard_log_density(family: str, z: xr.DataArray, nu: Any) -> xr.DataArray:

@@ -43,8 +43,9 @@ def warn_of_doubts(runs: pd.DataFrame) -> None:
     tokens_per_param = runs["tokens"] / runs["params"]
     if len(runs) > 1 and tokens_per_param.max() <= 1.05 * tokens_per_param.min():
         warn_of_runs(
-            f"{place}: all runs have about {tokens_per_param.iloc[0]:.3g} tokens per parameter (within 5 %): "
-            "how a budget splits between params and tokens is then the prior's word, not the data's"
+            f"{place}: all runs have about {tokens_per_param.iloc[0]:.3g} tokens per parameter (within 5 %), "
+            "so they cannot tell alpha from beta: how a budget splits between params and tokens is the "
+            "prior's word, not the data's; add runs at other ratios"
         )
 
 

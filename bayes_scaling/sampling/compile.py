@@ -162,8 +162,10 @@ def with_model_data(compiled: CompiledPyMCModel, model: pm.Model) -> CompiledPyM
     -------
     nutpie.compile_pymc.CompiledPyMCModel
     """
+    # Beside the model's data, the length of a dimension may be an input.
+    inputs = {**model.named_vars, **model.dim_lengths}
     names = [variable.name for variable in compiled.shared_var_keys]
-    return compiled.with_data(**{name: model[name].get_value() for name in names})
+    return compiled.with_data(**{name: inputs[name].get_value() for name in names})
 
 
 def _flat_point(model: pm.Model) -> tuple[Any, list[Any]]:

@@ -56,7 +56,7 @@ class Verdict:
             (
                 self.divergences == 0,
                 f"{self.divergences} divergent transitions: part of the posterior was not reached; "
-                "raise --tune, or give tighter priors",
+                "raise --target-accept, or give tighter priors",
             ),
             (
                 self.ebfmi_min >= EBFMI_MIN,

@@ -36,6 +36,7 @@ def fit(
     chains: int = 4,
     seed: int = 0,
     sampler: str = "nutpie",
+    target_accept: float = 0.95,
     cores: int = 2,
     progress: bool | None = None,
 ) -> xr.DataTree:
@@ -55,6 +56,8 @@ def fit(
         The same seed gives the same fit, bit for bit.
     sampler : str
         "nutpie" (default) or "pymc".
+    target_accept : float
+        Acceptance rate that the step size is tuned to; raise it if there are divergences.
     cores : int
         Chains that run at the same time.
     progress : bool, optional
@@ -76,7 +79,15 @@ def fit(
 
     started = perf_counter()
     spec = load_spec(spec)
-    sampling = Sampling(draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler, cores=cores)
+    sampling = Sampling(
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        seed=seed,
+        sampler=sampler,
+        target_accept=target_accept,
+        cores=cores,
+    )
     show = sys.stderr.isatty() if progress is None else progress
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RunsWarning)

@@ -32,6 +32,9 @@ class Sampling:
         The same seed gives the same draws, bit for bit, on any number of cores.
     sampler : str
         "nutpie" (low-rank mass matrix) or "pymc" (PyMC's own NUTS, diagonal).
+    target_accept : float
+        Acceptance rate that the step size is tuned to; nearer to 1 means smaller steps. The samplers' own
+        default, 0.8, leaves a few divergences in weakly determined fits, 0.95 none, for a third more time.
     cores : int
         Chains that run at the same time.
     """
@@ -41,6 +44,7 @@ class Sampling:
     chains: int = 4
     seed: int = 0
     sampler: str = "nutpie"
+    target_accept: float = 0.95
     cores: int = 2
 
     def __post_init__(self) -> None:
@@ -48,6 +52,8 @@ class Sampling:
         for name, least in (("draws", 4), ("tune", 1), ("chains", 1), ("seed", 0), ("cores", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not 0 < self.target_accept < 1:
+            raise InputError(f"target_accept must lie between 0 and 1, not {self.target_accept:g}")
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}")
 
@@ -102,6 +108,7 @@ def _draw_with_nutpie(
         seed=sampling.seed,
         progress_bar=progress,
         adaptation="low_rank",
+        target_accept=sampling.target_accept,
     )
     points = trace["posterior"][POINT].transpose("chain", "draw", ...).values
     return constrain(model, points), trace["sample_stats"].to_dataset()
@@ -120,6 +127,7 @@ def _draw_with_pymc(model: pm.Model, sampling: Sampling, progress: bool) -> tupl
             cores=sampling.cores,
             random_seed=sampling.seed,
             nuts_sampler="pymc",
+            nuts={"target_accept": sampling.target_accept},
             compute_convergence_checks=False,
             progressbar=progress,
             quiet=not progress,

@@ -57,9 +57,9 @@ def test_labelled_arrays_keep_their_dims():
     alpha = xr.DataArray([0.3, 0.35, 0.4], dims="draw")
     compute = xr.DataArray([1e20, 1e22], dims="compute")
     params_opt, tokens_opt, loss_opt = chinchilla.optimum(compute, **{**HOFFMANN, "alpha": alpha})
-    assert params_opt.dims == tokens_opt.dims == ("draw", "compute")
+    assert set(params_opt.dims) == set(tokens_opt.dims) == {"draw", "compute"}
     one = chinchilla.optimum(1e22, **{**HOFFMANN, "alpha": 0.35})
-    assert loss_opt.sel(draw=1).values[1] == pytest.approx(one[2])
+    assert loss_opt.isel(draw=1, compute=1) == pytest.approx(one[2])
 
 
 def test_coefficients_beyond_the_range_of_their_product_do_no_harm():

@@ -29,6 +29,8 @@ def test_a_saved_fit_comes_back_whole(simulated_fit: xr.DataTree, saved: Path):
     assert {"pymc", "nutpie", "numpy"} <= set(facts["versions"])
 
 
+# Whether some run is influential is not the question here.
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")
 def test_a_fit_is_in_arvizs_schema(saved: Path):
     tree = xr.open_datatree(saved)
     assert {"posterior", "sample_stats", "log_likelihood", "posterior_predictive"} <= set(tree.children)

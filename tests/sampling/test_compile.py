@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_scaling import build_model
+from bayes_scaling.sampling.compile import compile_model, constrain, with_model_data
+from bayes_scaling.sampling.nuts import Sampling, draw_posterior
+
+
+def log_density(compiled, point: np.ndarray) -> tuple[float, np.ndarray]:
+    """Call the machine code as nutpie does."""
+    gradient, value = np.empty_like(point), np.empty(())
+    pointers = [x.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for x in (point, gradient, value)]
+    code = compiled.compiled_logp_func.ctypes(len(point), *pointers, compiled.user_data.ctypes.data)
+    assert code == 0
+    return float(value), gradient
+
+
+@pytest.fixture(scope="module")
+def model(simulated: pd.DataFrame):
+    return build_model(simulated)
+
+
+@pytest.fixture(scope="module")
+def compiled(model):
+    return compile_model(model)
+
+
+def test_the_log_density_and_its_gradient_are_pymcs(model, compiled):
+    start = model.initial_point()
+    rng = np.random.default_rng(3)
+    theirs, slope = model.compile_logp(), model.compile_dlogp()
+    for _ in range(5):
+        point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in start.items()}
+        flat = np.concatenate([np.ravel(value) for value in point.values()])
+        value, gradient = log_density(compiled, flat)
+        assert value == pytest.approx(float(theirs(point)), rel=1e-10)
+        np.testing.assert_allclose(gradient, slope(point), rtol=1e-7, atol=1e-9)
+
+
+def test_points_of_the_sampler_become_the_models_variables(model, simulated: pd.DataFrame):
+    points = np.random.default_rng(1).normal(scale=0.3, size=(2, 3, 7))
+    values = constrain(model, points)
+    assert set(values.data_vars) == {"loss_ratio", "share", "alpha", "beta", "sigma", "nu", "E", "A", "B"}
+    assert values["share"].dims == ("chain", "draw", "term")
+    # In the order of model.value_vars: loss_ratio (log), share (two for three on a simplex), alpha (log), …
+    np.testing.assert_allclose(values["loss_ratio"], np.exp(points[..., 0]))
+    np.testing.assert_allclose(values["alpha"], np.exp(points[..., 3]))
+    np.testing.assert_allclose(values["share"].sum("term"), 1.0)
+    typical = np.exp(np.log(simulated["loss"]).mean())
+    size = np.exp(np.log(simulated["params"]).mean())
+    size_term = values["loss_ratio"] * typical * values["share"].sel(term="params")
+    np.testing.assert_allclose(values["A"], size_term * size ** values["alpha"])
+
+
+def test_another_table_of_runs_needs_no_new_compilation(simulated: pd.DataFrame, compiled):
+    """More runs, fewer runs, other runs: the same draws as from a model compiled for them."""
+    for runs in (
+        simulated.iloc[::2],
+        pd.concat([simulated, simulated.assign(run_id=lambda t: t["run_id"] + "b")]),
+    ):
+        model = build_model(runs.drop_duplicates(["params", "tokens", "loss"]))
+        sampling = Sampling(draws=50, tune=100, chains=2, seed=8)
+        again = draw_posterior(model, sampling, compiled=with_model_data(compiled, model))[0]
+        assert again.identical(draw_posterior(model, sampling)[0])
