@@ -11,6 +11,24 @@ from pathlib import Path
 from bayes_scaling.errors import InputError
 
 
+def check_folder(path: str | Path) -> None:
+    """Refuse a file whose folder is missing, before any work is done for it.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to be written later.
+
+    Raises
+    ------
+    InputError
+        If its folder does not exist.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no folder {folder}; make it first")
+
+
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """Give the block a temporary file to write, which takes the path's place only if the block succeeds.

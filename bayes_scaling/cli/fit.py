@@ -27,6 +27,9 @@ def fit(
         str, typer.Option(help="What the column params counts: total or non_embedding.")
     ] = "unstated",
     loss_unit: Annotated[str, typer.Option(help="Unit of the loss.")] = "nats/token",
+    compute: Annotated[
+        list[str] | None, typer.Option(help="Also give the optimum at these budgets in FLOPs: 5.76e23,1e24.")
+    ] = None,
     draws: options.Draws = 1000,
     tune: options.Tune = 1000,
     chains: options.Chains = 4,
@@ -44,15 +47,25 @@ def fit(
 
     Exit code 3 says that the fit was made, and does not pass the convergence rules.
     """
-    from bayes_scaling.cli.documents import fit_document
-    from bayes_scaling.cli.output import NOT_CONVERGED, print_fit, print_json
+    from bayes_scaling.cli.documents import fit_document, optimum_document
+    from bayes_scaling.cli.output import NOT_CONVERGED, print_fit, print_json, print_optimum
+    from bayes_scaling.files import check_folder
     from bayes_scaling.intervals import check_prob
+    from bayes_scaling.planning.optimum import check_budgets
+    from bayes_scaling.planning.optimum import optimum as optima_of
     from bayes_scaling.quantities import parse_quantity
     from bayes_scaling.runs.datasets import load_runs
     from bayes_scaling.sampling.artefact import save_fit
     from bayes_scaling.sampling.fit import fit as sample
 
+    # Whatever can be refused is refused before the sampling, not after it.
     check_prob(prob)
+    budgets = options.budgets(compute)
+    if budgets:
+        check_budgets(budgets)
+    for path in (output, figure):
+        if path is not None:
+            check_folder(path)
     table = load_runs(
         runs,
         columns=options.assignments(columns, "--columns"),
@@ -80,6 +93,13 @@ def fit(
 
         save_figure(plot_law(fitted, prob=prob), figure)
     document = fit_document(fitted, prob)
-    (print_json if json else print_fit)(document)
+    if budgets:
+        document["optimum"] = optimum_document(optima_of(fitted, budgets, allow_unconverged=True), prob)
+    if json:
+        print_json(document)
+    else:
+        print_fit(document)
+        if budgets:
+            print_optimum(document["optimum"])
     if not document["converged"]:
         raise typer.Exit(NOT_CONVERGED)

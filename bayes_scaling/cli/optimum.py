@@ -25,8 +25,9 @@ def optimum(
     from bayes_scaling.planning.optimum import optimum as optima_of
     from bayes_scaling.sampling.artefact import open_fit
 
+    budgets = options.budgets(compute)
     fitted = open_fit(fit, groups=("posterior", "constant_data"))
-    budgets = options.budgets(compute) or default_budgets(fitted)
+    budgets = budgets or default_budgets(fitted)
     optima = optima_of(fitted, budgets, allow_unconverged=allow_unconverged)
     document = optimum_document(optima, prob)
     if figure is not None:

@@ -26,7 +26,7 @@ AllowUnconverged = Annotated[
 Compute = Annotated[
     list[str] | None,
     typer.Option(
-        help="Budget in FLOPs, such as 5.76e23; several by commas. By default 1, 10 and 100 times the runs'."
+        help="Budgets in FLOPs, as 5.76e23,1e24; unless given 1, 10 and 100 times the largest run's."
     ),
 ]
 Draws = Annotated[int, typer.Option(help="Draws kept, per chain.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.quantities import format_quantity
@@ -68,23 +69,19 @@ def print_optimum(document: dict[str, Any]) -> None:
     rows = [
         [
             format_quantity(row["compute"]),
-            *(
-                _with_interval(row[name])
-                for name in ("params_opt", "tokens_opt", "tokens_per_param", "loss_opt")
-            ),
-            f"{row['extrapolation']:.3g}x" if row["extrapolation"] > 1 else "within the runs",
+            _with_interval(row["params_opt"], format_quantity),
+            _with_interval(row["tokens_opt"], format_quantity),
+            _with_interval(row["tokens_per_param"], format_quantity),
+            _with_interval(row["loss_opt"], format_plain),
+            f"{row['extrapolation']:.3g}x" if row["extrapolation"] > 1 else "none",
         ]
         for row in document["optima"]
     ]
     columns = ["compute", "N_opt", "D_opt", "tokens per parameter", "loss", "extrapolation"]
-    print_table(
-        f"{document['model']}: compute optimum, median and {document['prob']:.0%} interval", columns, rows
-    )
-    a, b = document["a"], document["b"]
-    console().print(
-        f"N_opt ~ C^a, a = {a['estimate']:.3f} ({a['low']:.3f} to {a['high']:.3f});  "
-        f"D_opt ~ C^b, b = {b['estimate']:.3f} ({b['low']:.3f} to {b['high']:.3f})"
-    )
+    title = f"{document['model']}: compute optimum, median and {document['prob']:.0%} interval"
+    print_table(title, columns, rows)
+    a, b = (_with_interval(document[name], lambda x: f"{x:.3f}") for name in ("a", "b"))
+    console().print(f"N_opt ~ C^a, a = {a};  D_opt ~ C^b, b = {b}")
     if not document["converged"]:
         console().print("from a fit that is NOT converged", style="bold red")
 
@@ -94,6 +91,6 @@ def format_plain(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _with_interval(value: dict[str, float]) -> str:
-    estimate, low, high = (format_quantity(value[key]) for key in ("estimate", "low", "high"))
+def _with_interval(value: dict[str, float], write: Callable[[float], str]) -> str:
+    estimate, low, high = (write(value[key]) for key in ("estimate", "low", "high"))
     return f"{estimate} ({low} to {high})"

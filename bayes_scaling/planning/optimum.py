@@ -52,7 +52,7 @@ def optimum(
         If the fit is not converged and its use was not allowed.
     """
     require_converged(fit, allow_unconverged=allow_unconverged)
-    budgets = _budgets(compute)
+    budgets = check_budgets(compute)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     law = {name: posterior[name] for name in ("E", "A", "B", "alpha", "beta")}
     params_opt, tokens_opt, loss_opt = chinchilla.optimum(
@@ -114,7 +114,23 @@ def extrapolation(compute: xr.DataArray, flops: xr.DataArray) -> xr.DataArray:
     return xr.concat([above, below, xr.ones_like(above)], "side").max("side")
 
 
-def _budgets(compute: float | Sequence[float] | np.ndarray) -> xr.DataArray:
+def check_budgets(compute: float | Sequence[float] | np.ndarray) -> xr.DataArray:
+    """Label budgets by themselves, having refused what is no budget.
+
+    Parameters
+    ----------
+    compute : float or sequence of float
+        Budgets in FLOPs.
+
+    Returns
+    -------
+    DataArray, dims compute
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is not a positive, finite number.
+    """
     values = np.atleast_1d(np.asarray(compute, dtype=float))
     if values.ndim != 1 or values.size == 0:
         raise InputError("compute must be one budget in FLOPs or a list of them")

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayes_scaling import interval
+from bayes_scaling.errors import InputError
+from bayes_scaling.intervals import interval_dict
+
+
+def test_an_interval_is_equal_tailed_about_the_median():
+    draws = xr.DataArray(np.arange(1001.0).reshape(7, 143), dims=("chain", "draw"))
+    found = interval_dict(interval(draws, 0.8))
+    assert found == pytest.approx(
+        {"estimate": 500, "low": 100, "high": 900, "mean": 500, "sd": 288.96}, rel=1e-4
+    )
+
+
+def test_other_dims_and_several_quantities_are_kept():
+    draws = xr.Dataset(
+        {"x": (("chain", "draw", "compute"), np.ones((2, 5, 3))), "y": (("chain", "draw"), np.zeros((2, 5)))}
+    )
+    summary = interval(draws)
+    assert set(summary["x"].dims) == {"statistic", "compute"}
+    assert summary["y"].dims == ("statistic",)
+
+
+@pytest.mark.parametrize("prob", [0, 1, 90, -0.5, float("nan")])
+def test_a_probability_must_lie_inside(prob: float):
+    with pytest.raises(InputError, match="prob must lie between 0 and 1"):
+        interval(xr.DataArray(np.zeros((1, 4)), dims=("chain", "draw")), prob)
