@@ -29,6 +29,9 @@ app.command("fit")(fit.fit)
 app.command("optimum")(optimum.optimum)
 
 
+_warned: set[str] = set()
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -79,6 +82,9 @@ def _fail(error: Exception, text: str, code: int, debug: bool) -> None:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     from bayes_scaling.errors import RunsWarning
 
-    # Other packages' warnings are for developers: Python's own -W options bring them back.
-    if issubclass(category, RunsWarning) or sys.warnoptions:
-        print(f"warning: {message}", file=sys.stderr)
+    # Other packages' warnings are for developers: Python's own -W options bring them back. Runs are checked
+    # when they are read and when they are fitted: what is said once is enough.
+    text = f"warning: {message}"
+    if (issubclass(category, RunsWarning) or sys.warnoptions) and text not in _warned:
+        _warned.add(text)
+        print(text, file=sys.stderr)

@@ -64,7 +64,7 @@ SEEDS = (0, 1, 2)
 HELD_OUT_BUDGET = 1e14
 SWEEP = {(16, 2): 1e11, (32, 2): 3e11, (64, 3): 1e12, (128, 3): 2.5e12}
 """Shapes whose learning rate is swept, and the budget of each sweep run."""
-SWEEP_RATES = (2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2)
+SWEEP_RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2)
 
 # -- the recipe --------------------------------------------------------------------------------------------
 
