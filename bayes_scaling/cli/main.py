@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -52,6 +53,8 @@ def options(
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    # Imports make many objects and hardly any rubbish: looking for it less often saves a tenth of a second.
+    gc.set_threshold(100_000)
     debug = "--debug" in sys.argv[1:2]
     # A plain function in place of a plain function: this is how Python means it to be replaced.
     warnings.showwarning = _show_warning  # type: ignore[assignment]

@@ -60,7 +60,7 @@ def fit_facts(fit: xr.DataTree) -> dict[str, Any]:
     InputError
         If the tree is not a fit of this package, or is of a newer format.
     """
-    _check_format(fit, "the tree")
+    _check_format(fit.attrs, "the tree")
     return {str(key): json.loads(value) for key, value in fit.attrs.items() if key != _FORMAT_KEY}
 
 
@@ -132,15 +132,15 @@ def open_fit(path: str | Path, *, groups: Collection[str] | None = None) -> xr.D
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; a fit is written by `bayes-scaling fit RUNS -o {path.name}`")
+    import h5netcdf
+
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as tree:
-            _check_format(tree, str(path))
-            missing = [group for group in _GROUPS if group not in tree.children]
-            wanted = {
-                name: node.dataset.load() for name, node in tree.children.items() if name in (groups or tree)
-            }
-            fit = xr.DataTree.from_dict(wanted)
-            fit.attrs = tree.attrs
+        with h5netcdf.File(path) as file:
+            attributes, there = dict(file.attrs), list(file.groups)
+        _check_format(attributes, str(path))
+        missing = [group for group in _GROUPS if group not in there]
+        # One by one: opening them all as a tree costs three times what a plan needs.
+        wanted = {name: _read_group(path, name) for name in there if groups is None or name in groups}
     except InputError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
@@ -150,11 +150,18 @@ def open_fit(path: str | Path, *, groups: Collection[str] | None = None) -> xr.D
         ) from None
     if missing:
         raise InputError(f"{path}: not a complete fit: it lacks the groups {', '.join(missing)}; fit again")
+    fit = xr.DataTree.from_dict(wanted)
+    fit.attrs = attributes
     return fit
 
 
-def _check_format(tree: xr.DataTree, place: str) -> None:
-    found = tree.attrs.get(_FORMAT_KEY)
+def _read_group(path: Path, name: str) -> xr.Dataset:
+    with xr.open_dataset(path, group=name, engine="h5netcdf") as group:
+        return group.load()
+
+
+def _check_format(attributes: Mapping[Any, Any], place: str) -> None:
+    found = attributes.get(_FORMAT_KEY)
     if found is None:
         raise InputError(f"{place}: is no fit of bayes-scaling (its attribute {_FORMAT_KEY} is missing)")
     if found > FORMAT:
