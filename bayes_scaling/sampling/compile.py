@@ -110,7 +110,7 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
 
 
 def _mode() -> Mode:
-    """PyTensor's mode for Numba without in-place operations: finding them takes a third of the compilation."""
+    """Numba without in-place operations: finding places for them takes a third of the compilation."""
     return get_mode("NUMBA").excluding("inplace")
 
 
