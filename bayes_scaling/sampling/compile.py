@@ -13,6 +13,7 @@ versions.
 from __future__ import annotations
 
 from hashlib import sha256
+from threading import Lock
 from typing import Any
 
 import numba
@@ -190,9 +191,12 @@ def _flat_initial_point(model: pm.Model) -> Any:
     """Where a chain starts: the prior's centre with a jitter of +-1 on the unconstrained scale."""
     start = make_initial_point_fn(model=model, jitter_rvs=set(model.free_RVs), return_transformed=True)
     names = [variable.name for variable in model.value_vars]
+    # Chains ask from threads of their own, and PyMC's function seeds one state and then draws from it.
+    one_at_a_time = Lock()
 
     def flat_initial_point(seed: Any) -> np.ndarray:
-        point = start(seed)
+        with one_at_a_time:
+            point = start(seed)
         return np.concatenate([np.ravel(point[name]) for name in names]).astype(float)
 
     return flat_initial_point

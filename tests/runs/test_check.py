@@ -210,8 +210,9 @@ def test_run_ids_count_rows_before_any_are_left_out() -> None:
         ),
         (
             {"tokens": [2e9, 4e9, 8.1e9]},
-            "all runs have about 20 tokens per parameter (within 5 %): "
-            "how a budget splits between params and tokens is then the prior's word, not the data's",
+            "all runs have about 20 tokens per parameter (within 5 %), so they cannot tell alpha from beta: "
+            "how a budget splits between params and tokens is the prior's word, not the data's; "
+            "add runs at other ratios",
         ),
     ],
 )

@@ -352,7 +352,7 @@ def test_random_json_cells_are_read_or_refused(tmp_path: Path, cell: Any, name: 
 @pytest.mark.parametrize(
     ("name", "rows", "warning"),
     [
-        ("cerebras_gpt", 7, "all runs have about 20 tokens per parameter"),
+        ("cerebras_gpt", 7, "cannot tell alpha from beta"),
         ("chinchilla_epoch", 245, None),
         ("gadre", 104, None),
         ("gemstones", 619, None),
@@ -366,6 +366,6 @@ def test_real_runs_are_read(name: str, rows: int, warning: str | None) -> None:
         runs = read_runs(REAL / name / "runs.csv")
     assert len(runs) == rows
     assert runs.attrs["columns"] == {"recipe": "group"}
-    assert [str(each.message).split(": ")[1] for each in caught] == (
-        [warning + " (within 5 %)"] if warning else []
-    )
+    said = [str(each.message) for each in caught]
+    assert len(said) == (1 if warning else 0)
+    assert all(warning in text for text in said)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -67,3 +69,17 @@ def test_another_table_of_runs_needs_no_new_compilation(simulated: pd.DataFrame,
         sampling = Sampling(draws=50, tune=100, chains=2, seed=8)
         again = draw_posterior(model, sampling, compiled=with_model_data(compiled, model))[0]
         assert again.identical(draw_posterior(model, sampling)[0])
+
+
+def test_starting_points_do_not_depend_on_the_threads_that_ask(compiled):
+    """Each chain asks from a thread of its own: with a shared state between seeding and drawing, they mix."""
+    seeds = range(200)
+    alone = [compiled.initial_point_func(seed) for seed in seeds]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(compiled.initial_point_func, seeds))
+    finally:
+        sys.setswitchinterval(interval)
+    np.testing.assert_array_equal(together, alone)
