@@ -11,27 +11,39 @@ from pathlib import Path
 from bayes_scaling.errors import InputError
 
 
-def check_folder(path: str | Path) -> None:
-    """Refuse a file whose folder is missing, before any work is done for it.
+def check_writable(path: str | Path) -> Path:
+    """Refuse a file that cannot be written, before any work is done for it.
 
     Parameters
     ----------
     path : str or Path
         File to be written later.
 
+    Returns
+    -------
+    Path
+        Where it will lie: where the path leads, if it is a link.
+
     Raises
     ------
     InputError
-        If its folder does not exist.
+        If its folder is missing or cannot be written to, or the path is a folder or a device.
     """
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: cannot be written: there is no folder {folder}; make it first")
+    target = Path(path).resolve()
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no folder {Path(path).parent}; make it first")
+    if target.exists() and not target.is_file():
+        raise InputError(
+            f"{path}: cannot be written: it is {'a folder' if target.is_dir() else 'no plain file'}"
+        )
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written: you may not write to the folder {target.parent}")
+    return target
 
 
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
-    """Give the block a temporary file to write, which takes the path's place only if the block succeeds.
+    """Give the block a temporary file to write, which takes the file's place only if the block succeeds.
 
     Parameters
     ----------
@@ -46,11 +58,11 @@ def replaced(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder is missing or cannot be written to.
+        As for `check_writable`.
     """
-    path = Path(path)
+    target = check_writable(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
     os.close(handle)
@@ -61,7 +73,7 @@ def replaced(path: str | Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         # mkstemp lets only its owner read the file; what stands in the end is for whom the umask says.
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

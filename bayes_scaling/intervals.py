@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.errors import InputError
 
@@ -40,9 +40,10 @@ def interval[Draws: (xr.DataArray, xr.Dataset)](draws: Draws, prob: float = PROB
     check_prob(prob)
     dims = ("chain", "draw")
     tail = (1 - prob) / 2
-    quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims).rename(quantile="statistic")
-    parts = [quantiles.drop_vars("statistic"), draws.mean(dims), draws.std(dims)]
-    return xr.concat(parts, dim="statistic").assign_coords(statistic=list(STATISTICS))
+    quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims, skipna=False).rename(quantile="statistic")
+    parts = [quantiles.drop_vars("statistic"), draws.mean(dims, skipna=False), draws.std(dims, skipna=False)]
+    every: Any = {"data_vars": "all"} if isinstance(draws, xr.Dataset) else {}
+    return xr.concat(parts, dim="statistic", **every).assign_coords(statistic=list(STATISTICS))
 
 
 def check_prob(prob: float) -> None:
@@ -54,7 +55,7 @@ def check_prob(prob: float) -> None:
         If `prob` is not between 0 and 1.
     """
     if not 0 < prob < 1:
-        raise InputError(f"prob must lie between 0 and 1, not {prob:g}")
+        raise InputError(f"prob must lie between 0 and 1, such as 0.9, not {prob:g}")
 
 
 def interval_dict(summary: xr.DataArray) -> dict[str, float]:

@@ -30,7 +30,8 @@ def measure(size: int) -> dict[str, float]:
     # Runs spread over three decades of size and of tokens.
     params, tokens = 10 ** rng.uniform(7, 10, size), 10 ** rng.uniform(9, 12, size)
     loss = (1.8 + 480 / params**0.35 + 2000 / tokens**0.37) * np.exp(0.01 * rng.normal(size=size))
-    compiled = compile_model(build_model(pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})))
+    runs = pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    compiled = compile_model(build_model(runs)).nutpie
 
     point = 0.1 * rng.normal(size=compiled.n_dim)
     gradient, value = np.empty_like(point), np.empty(())

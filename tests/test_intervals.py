@@ -26,6 +26,11 @@ def test_other_dims_and_several_quantities_are_kept():
     assert summary["y"].dims == ("statistic",)
 
 
+def test_a_draw_that_is_no_number_is_not_passed_over():
+    draws = xr.DataArray([[1.0, 2.0, np.nan, 3.0]], dims=("chain", "draw"))
+    assert np.isnan(interval(draws)).all()
+
+
 @pytest.mark.parametrize("prob", [0, 1, 90, -0.5, float("nan")])
 def test_a_probability_must_lie_inside(prob: float):
     with pytest.raises(InputError, match="prob must lie between 0 and 1"):

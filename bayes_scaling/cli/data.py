@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Annotated
 
 import typer
@@ -23,7 +24,12 @@ def list_sets(json: options.Json = False) -> None:
     if json:
         print_json(table.to_dict(orient="records"))
         return
-    print_table("named sets of runs", [*table.columns], [[str(x) for x in row] for row in table.to_numpy()])
+    rows = [
+        [row["name"], row["kind"], "yes" if row["cached"] else "no", str(row["runs"]), row["description"]]
+        for row in table.to_dict(orient="records")
+    ]
+    columns = ["name", "kind", "on this machine", "runs", "what it is"]
+    print_table("named sets of runs (`data show NAME` tells all of one)", columns, rows, texts=5)
 
 
 @app.command("show")
@@ -36,7 +42,10 @@ def show_set(name: Name, json: options.Json = False) -> None:
     if json:
         print_json(facts)
         return
-    print_table(name, ["", ""], [[key, str(value)] for key, value in facts.items()])
+    read = facts.pop("read")
+    facts |= {f"read: {key}": value for key, value in read.items()}
+    rows = [[key, value if isinstance(value, str) else dumps(value)] for key, value in facts.items()]
+    print_table(name, ["", ""], rows, texts=2)
 
 
 @app.command("fetch")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli import options
+from bayes_scaling.errors import InputError
 
 DATASET = "chinchilla-simulated"
 
@@ -39,12 +40,14 @@ def demo(
     from bayes_scaling.sampling.fit import fit
 
     check_prob(prob)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; name a folder for the demo's output")
+    output.mkdir(parents=True, exist_ok=True)
     fitted = fit(load_dataset(DATASET), draws=draws, tune=tune, chains=chains, seed=seed)
     budgets = default_budgets(fitted)
     fitted_document = fit_document(fitted, prob)
     optima = optimum_document(optimum(fitted, budgets, allow_unconverged=True), prob)
 
-    output.mkdir(parents=True, exist_ok=True)
     written = {"fit": output / "fit.nc", "law": output / "law.png", "optimum": output / "optimum.png"}
     save_fit(fitted, written["fit"])
     save_figure(plot_law(fitted, prob=prob), written["law"])

@@ -40,19 +40,20 @@ def fit_document(fit: xr.DataTree, prob: float) -> dict[str, Any]:
 
 def optimum_document(optima: xr.Dataset, prob: float) -> dict[str, Any]:
     """Describe optima, as `optimum` returns them: one entry a budget."""
-    summary = interval(optima.drop_vars("extrapolation"), prob)
+    summary = interval(optima[["a", "b", *PER_BUDGET]], prob)
     return {
         "prob": prob,
         "model": optima.attrs["model"],
         "converged": bool(optima.attrs["converged"]),
         "a": interval_dict(summary["a"]),
         "b": interval_dict(summary["b"]),
+        "flops_per_param_token": float(optima["flops_per_param_token"]),
         "optima": [
             {
                 "compute": float(compute),
-                **{name: interval_dict(summary[name].sel(compute=compute)) for name in PER_BUDGET},
-                "extrapolation": float(optima["extrapolation"].sel(compute=compute)),
+                **{name: interval_dict(summary[name].isel(compute=i)) for name in PER_BUDGET},
+                "extrapolation": float(optima["extrapolation"][i]),
             }
-            for compute in optima["compute"].values
+            for i, compute in enumerate(optima["compute"].values)
         ],
     }

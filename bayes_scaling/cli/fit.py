@@ -48,11 +48,12 @@ def fit(
     Exit code 3 says that the fit was made, and does not pass the convergence rules.
     """
     from bayes_scaling.cli.documents import fit_document, optimum_document
-    from bayes_scaling.cli.output import NOT_CONVERGED, print_fit, print_json, print_optimum
-    from bayes_scaling.files import check_folder
+    from bayes_scaling.cli.output import NOT_CONVERGED, note, print_fit, print_json, print_optimum
+    from bayes_scaling.files import check_writable
     from bayes_scaling.intervals import check_prob
     from bayes_scaling.planning.optimum import check_budgets
     from bayes_scaling.planning.optimum import optimum as optima_of
+    from bayes_scaling.plots.axes import check_figure, save_figure
     from bayes_scaling.quantities import parse_quantity
     from bayes_scaling.runs.datasets import load_runs
     from bayes_scaling.sampling.artefact import save_fit
@@ -63,9 +64,10 @@ def fit(
     budgets = options.budgets(compute)
     if budgets:
         check_budgets(budgets)
-    for path in (output, figure):
-        if path is not None:
-            check_folder(path)
+    if output is not None:
+        check_writable(output)
+    if figure is not None:
+        check_figure(figure)
     table = load_runs(
         runs,
         columns=options.assignments(columns, "--columns"),
@@ -74,6 +76,8 @@ def fit(
         params_count=params_count,
         loss_unit=loss_unit,
     )
+    if chosen := table.attrs.get("where"):
+        note(f"where {chosen['expression']!r} kept {chosen['kept']} rows and dropped {chosen['dropped']}")
     fitted = sample(
         table,
         model,
@@ -88,7 +92,6 @@ def fit(
     if output is not None:
         save_fit(fitted, output)
     if figure is not None:
-        from bayes_scaling.plots.axes import save_figure
         from bayes_scaling.plots.law import plot_law
 
         save_figure(plot_law(fitted, prob=prob), figure)

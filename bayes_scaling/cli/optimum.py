@@ -23,15 +23,17 @@ def optimum(
     from bayes_scaling.cli.output import NOT_CONVERGED, print_json, print_optimum
     from bayes_scaling.planning.optimum import default_budgets
     from bayes_scaling.planning.optimum import optimum as optima_of
+    from bayes_scaling.plots.axes import check_figure, save_figure
     from bayes_scaling.sampling.artefact import open_fit
 
     budgets = options.budgets(compute)
+    if figure is not None:
+        check_figure(figure)
     fitted = open_fit(fit, groups=("posterior", "constant_data"))
     budgets = budgets or default_budgets(fitted)
     optima = optima_of(fitted, budgets, allow_unconverged=allow_unconverged)
     document = optimum_document(optima, prob)
     if figure is not None:
-        from bayes_scaling.plots.axes import save_figure
         from bayes_scaling.plots.optimum import plot_optimum
 
         save_figure(plot_optimum(fitted, budgets, prob=prob, allow_unconverged=allow_unconverged), figure)

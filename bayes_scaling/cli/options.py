@@ -60,4 +60,11 @@ def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
 
 def budgets(texts: list[str] | None) -> list[float]:
     """Read budgets in FLOPs, separated by commas or given by several options."""
-    return [parse_quantity(part) for text in texts or [] for part in text.split(",")]
+    found = []
+    for text in texts or []:
+        for part in text.split(","):
+            try:
+                found.append(parse_quantity(part))
+            except InputError as error:
+                raise InputError(f"--compute {text!r}: {error}") from None
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,28 +18,47 @@ NOT_CONVERGED = 3
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document on standard output."""
-    print(json.dumps(document, indent=2, allow_nan=False))
+    """Print one JSON document on standard output; what is not a finite number is null."""
+    print(json.dumps(_finite(document), indent=2, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Say something beside the result, on standard error."""
+    print(f"note: {text}", file=sys.stderr)
 
 
 def console() -> Console:
-    """Return standard output as rich writes it: in colour at a terminal, never cut short in a pipe."""
+    """Return standard output as rich writes it: in colour at a terminal, and with long lines in a pipe."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table, its first column to the left and the numbers to the right."""
+def print_table(title: str, columns: list[str], rows: list[list[str]], *, texts: int = 1) -> None:
+    """Print a table: its first columns, `texts` of them, to the left, and numbers to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        # A name that is cut short names nothing: the last text gives way, by breaking its lines.
+        table.add_column(
+            column,
+            justify="left" if i < texts else "right",
+            overflow="fold",
+            no_wrap=i != texts - 1 or texts == 1,
+        )
     for row in rows:
         table.add_row(*row)
     console().print(table)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_fit(document: dict[str, Any]) -> None:
@@ -66,22 +86,24 @@ def print_fit(document: dict[str, Any]) -> None:
 
 def print_optimum(document: dict[str, Any]) -> None:
     """Print the optima at each budget, from their JSON document."""
-    rows = [
-        [
-            format_quantity(row["compute"]),
-            _with_interval(row["params_opt"], format_quantity),
-            _with_interval(row["tokens_opt"], format_quantity),
-            _with_interval(row["tokens_per_param"], format_quantity),
-            _with_interval(row["loss_opt"], format_plain),
-            f"{row['extrapolation']:.3g}x" if row["extrapolation"] > 1 else "none",
-        ]
-        for row in document["optima"]
-    ]
-    columns = ["compute", "N_opt", "D_opt", "tokens per parameter", "loss", "extrapolation"]
-    title = f"{document['model']}: compute optimum, median and {document['prob']:.0%} interval"
-    print_table(title, columns, rows)
-    a, b = (_with_interval(document[name], lambda x: f"{x:.3f}") for name in ("a", "b"))
-    console().print(f"N_opt ~ C^a, a = {a};  D_opt ~ C^b, b = {b}")
+    rows = []
+    for row in document["optima"]:
+        beyond = f", {row['extrapolation']:.3g}x outside" if row["extrapolation"] > 1 else ""
+        budget = f"{format_quantity(row['compute'])}{beyond}"
+        for name, (words, write) in _QUANTITIES.items():
+            rows.append([budget, words, *(write(row[name][key]) for key in ("estimate", "low", "high"))])
+            budget = ""
+    title = f"{document['model']}: compute optimum, {document['prob']:.0%} equal-tailed intervals"
+    print_table(title, ["compute (FLOP)", "quantity", "median", "low", "high"], rows, texts=2)
+    for name, power in (("N_opt", "a"), ("D_opt", "b")):
+        estimate, low, high = (f"{document[power][key]:.3f}" for key in ("estimate", "low", "high"))
+        console().print(f"{name} grows as C^{power}: {power} = {estimate} ({low} to {high})")
+    furthest = max(row["extrapolation"] for row in document["optima"])
+    if furthest > 1:
+        console().print(
+            f"extrapolated by a factor of up to {furthest:.3g} in compute: "
+            "the intervals hold if the law holds out there"
+        )
     if not document["converged"]:
         console().print("from a fit that is NOT converged", style="bold red")
 
@@ -91,6 +113,10 @@ def format_plain(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _with_interval(value: dict[str, float], write: Callable[[float], str]) -> str:
-    estimate, low, high = (write(value[key]) for key in ("estimate", "low", "high"))
-    return f"{estimate} ({low} to {high})"
+_QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "params_opt": ("N_opt (parameters)", format_quantity),
+    "tokens_opt": ("D_opt (tokens)", format_quantity),
+    "tokens_per_param": ("tokens per parameter", format_quantity),
+    "loss_opt": ("loss", format_plain),
+}
+"""How each quantity of an optimum is called and written."""

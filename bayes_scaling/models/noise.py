@@ -31,7 +31,9 @@ def noise_scale(
     compute_ratio : array, dims ("run",), optional
         C / C0 of each run, with C0 the geometric mean.
     relative_se : array, dims ("run",), optional
-        Known standard error of each loss, relative to it; adds in squares.
+        Known standard error of each loss in units of the noise's scale, as from `relative_se`. Adds in
+        squares: exactly so for Normal noise, by its variance for Laplace noise, and to the scale, not to the
+        heavier tails, for Student-t noise.
 
     Returns
     -------
@@ -39,7 +41,30 @@ def noise_scale(
         Scalar, or dims ("run",) where runs differ.
     """
     scale = sigma if noise.growth == "constant" else sigma * compute_ratio**-sigma_growth
-    return scale if relative_se is None else (scale**2 + relative_se**2) ** 0.5
+    if relative_se is None:
+        return scale
+    # A Laplace distribution of scale b has the variance 2 b^2.
+    share = 0.5 if noise.family == "Laplace" else 1.0
+    return (scale**2 + share * relative_se**2) ** 0.5
+
+
+def relative_se(noise: Noise, loss: Any, loss_se: Any) -> Any:
+    """Bring standard errors of losses to the unit of sigma.
+
+    Parameters
+    ----------
+    noise : Noise
+        The spec's noise.
+    loss, loss_se : array, dims ("run",)
+        Observed losses and their standard errors, in the loss's unit.
+
+    Returns
+    -------
+    array, dims ("run",)
+        Relative to each loss, which is the error of its log; on the raw scale relative to the typical
+        loss, which is sigma's unit there.
+    """
+    return loss_se / (loss if noise.scale == "log" else np.exp(np.log(loss).mean()))
 
 
 def noise_distribution(
@@ -82,7 +107,7 @@ def noise_distribution(
     if noise.growth == "compute":
         inputs["compute_ratio"] = pm.Data("compute_ratio", compute_ratio, dims="run")
     if loss_se is not None:
-        inputs["relative_se"] = pm.Data("relative_se", loss_se / loss, dims="run")
+        inputs["relative_se"] = pm.Data("relative_se", relative_se(noise, loss, loss_se), dims="run")
     scale = noise_scale(
         noise, sigma=parameters["sigma"], sigma_growth=parameters.get("sigma_growth"), **inputs
     )

@@ -5,7 +5,7 @@ The law is centred at the runs' geometric means N0 and D0 and at the loss L0 the
     mu_i = L0 (share_E + share_N (N_i/N0)^-alpha + share_D (D_i/D0)^-beta)
 
 which is the same law with A = L0 share_N N0^alpha and B = L0 share_D D0^beta, but whose priors have no
-unit and whose posterior is nearly round: NUTS needs some five leapfrog steps a draw, where E, A, B,
+unit and whose posterior is nearly round: NUTS needs some seven leapfrog steps a draw, where E, A, B,
 alpha, beta themselves, correlated over many orders of magnitude, need hundreds.
 """
 
@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.compile.mode import Mode
 
 from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.models.noise import noise_distribution
+from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.priors import prior_variable
 from bayes_scaling.models.spec import Spec
+from bayes_scaling.runs.doubts import warn_before_fitting
 
 TERMS = ("irreducible", "params", "tokens")
 """The three terms of the law, in the order of `share`."""
@@ -54,6 +55,7 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         If the runs are fewer than the law can bear, or are all of one size or of one length.
     """
     _check_bearable(runs)
+    warn_before_fitting(runs)
     data = {name: runs[name].to_numpy(float) for name in ("params", "tokens", "flops", "loss")}
     centre = {name: _geometric_mean(values) for name, values in data.items()}
 
@@ -65,7 +67,7 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         log_tokens = pm.Data("log_tokens", np.log(data["tokens"] / centre["tokens"]), dims="run")
 
         loss_ratio = prior_variable("loss_ratio", spec.priors["loss_ratio"])
-        share = prior_variable("share", spec.priors["share"], dims="term")
+        share = prior_variable("share", spec.priors["share"], dim="term")
         alpha = prior_variable("alpha", spec.priors["alpha"])
         beta = prior_variable("beta", spec.priors["beta"])
         E, A, B = (loss_ratio * typical_loss * share[term] for term in range(len(TERMS)))
@@ -91,12 +93,14 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
 def _check_bearable(runs: pd.DataFrame) -> None:
     if len(runs) < MINIMUM_RUNS:
         raise InputError(
-            f"the table has {len(runs)} runs; the law has five parameters and needs at least {MINIMUM_RUNS}"
+            f"{runs.attrs['source']}: has {len(runs)} runs; the law has five parameters and needs at least "
+            f"{MINIMUM_RUNS}: add runs, or keep more of them (where)"
         )
     for column, what in (("params", "size"), ("tokens", "number of tokens")):
         if runs[column].nunique() == 1:
+            same = f"the same {what} ({column} = {runs[column].iloc[0]:g})"
             raise InputError(
-                f"all {len(runs)} runs have the same {what} ({column} = {runs[column].iloc[0]:g}): "
+                f"{runs.attrs['source']}: all {len(runs)} runs have {same}: "
                 f"they say nothing about how the loss depends on it; add runs that differ in {column}"
             )
 
@@ -106,9 +110,10 @@ def _check_positive(model: pm.Model, names: list[str]) -> None:
     for name in names:
         variable = model[name]
         transform = model.rvs_to_transforms[variable]
-        # The unconstrained value -40 maps to the lower end of the support, to within rounding.
-        lowest = None if transform is None else transform.backward(-40.0, *variable.owner.inputs)
-        if lowest is None or lowest.eval(mode=Mode(linker="py", optimizer="minimum_compile")) < 0:
+        # The unconstrained values -40 and 40 map to the ends of the support, to within rounding.
+        inputs = variable.owner.inputs
+        ends = [] if transform is None else [transform.backward(x, *inputs) for x in (-40.0, 40.0)]
+        if not ends or min(float(end.eval(mode=PLAIN)) for end in ends) < 0:
             raise InputError(
                 f"prior of {name}: it reaches below zero, but {name} must be positive; "
                 "choose for instance LogNormal, Gamma, HalfNormal or TruncatedNormal with lower = 0"

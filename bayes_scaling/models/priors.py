@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pymc as pm
+import pytensor
 
 from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.spec import Prior
 
 
-def prior_variable(name: str, prior: Prior, dims: str | None = None) -> Any:
+def prior_variable(name: str, prior: Prior, dim: str | None = None) -> Any:
     """Add a random variable with this prior to the model being built.
 
     Parameters
@@ -20,7 +23,7 @@ def prior_variable(name: str, prior: Prior, dims: str | None = None) -> Any:
         Name of the variable.
     prior : Prior
         Its distribution.
-    dims : str, optional
+    dim : str, optional
         Name of its dimension, if it is a vector.
 
     Returns
@@ -30,8 +33,9 @@ def prior_variable(name: str, prior: Prior, dims: str | None = None) -> Any:
     Raises
     ------
     InputError
-        If PyMC has no such distribution, the distribution no such parameter, or PyMC refuses the
-        values: PyMC itself swallows unknown keyword arguments.
+        If PyMC has no such distribution, the distribution no such parameter, or the parameters'
+        values make no distribution of that length: PyMC itself swallows unknown keyword arguments, and
+        values such as a negative sigma until its sampler crashes.
     """
     place, known = f"prior of {name}: ", _distributions()
     distribution = known.get(prior.dist)
@@ -44,9 +48,16 @@ def prior_variable(name: str, prior: Prior, dims: str | None = None) -> Any:
                 f"{place}{prior.dist} has no parameter {parameter!r}{did_you_mean(parameter, parameters)}"
             )
     try:
-        return distribution(name, **prior.parameters, dims=dims)
+        variable = distribution(name, **prior.parameters, dims=dim)
+        value, density = pytensor.function([], [variable, pm.logp(variable, variable)], mode=PLAIN)()
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise InputError(f"{place}{prior.dist} does not take {dict(prior.parameters)}: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{place}{prior.dist} does not take {dict(prior.parameters)}: {reason}") from error
+    shape = () if dim is None else (len(pm.modelcontext(None).coords[dim]),)
+    if value.shape != shape or not np.all(np.isfinite(density)):
+        wanted = f"{shape[0]} numbers that are" if shape else "one number that is"
+        raise InputError(f"{place}{prior.dist} with {dict(prior.parameters)} does not give {wanted} finite")
+    return variable
 
 
 def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:

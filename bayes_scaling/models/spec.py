@@ -149,6 +149,9 @@ def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
 
     priors = content["priors"]
     _check_keys(priors, {*LAW_PRIORS[law], *noise.priors}, set(), f"{place}: [priors]")
+    # Nothing but a Dirichlet lies on a simplex: anything else makes no shares.
+    if isinstance(priors["share"], Mapping) and priors["share"].get("dist") != "Dirichlet":
+        raise InputError(f"{place}: prior of share: must be a Dirichlet, not {priors['share'].get('dist')!r}")
     return Spec(
         name=content["name"],
         law=law,

@@ -18,6 +18,7 @@ UNITS = {
     "a": "1",
     "b": "1",
     "extrapolation": "1",
+    "flops_per_param_token": "FLOP per parameter and token",
     "compute": "FLOP",
 }
 
@@ -42,7 +43,8 @@ def optimum(
         params_opt (parameters, in the count of the runs), tokens_opt (tokens), tokens_per_param and
         loss_opt (unit of the runs), dims chain, draw, compute; exponents a and b, dims chain, draw;
         and extrapolation, dims compute: by what factor the budget lies above the largest run, or
-        below the smallest, and 1 between them.
+        below the smallest, and 1 between them; and flops_per_param_token, the k in C = k N D by which
+        the budgets are spent: that of the runs.
 
     Raises
     ------
@@ -68,6 +70,7 @@ def optimum(
             "a": a,
             "b": b,
             "extrapolation": extrapolation(budgets, constant["flops"]),
+            "flops_per_param_token": constant["flops_per_param_token"],
         }
     ).transpose("chain", "draw", "compute")
     facts = fit_facts(fit)
@@ -131,7 +134,10 @@ def check_budgets(compute: float | Sequence[float] | np.ndarray) -> xr.DataArray
     InputError
         If there is none, or one is not a positive, finite number.
     """
-    values = np.atleast_1d(np.asarray(compute, dtype=float))
+    try:
+        values = np.atleast_1d(np.asarray(compute, dtype=float))
+    except (TypeError, ValueError):
+        raise InputError(f"compute must be a number of FLOPs or a list of them, not {compute!r}") from None
     if values.ndim != 1 or values.size == 0:
         raise InputError("compute must be one budget in FLOPs or a list of them")
     wrong = values[~(np.isfinite(values) & (values > 0))]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.files import replaced
+from bayes_scaling.files import check_writable, replaced
 from bayes_scaling.quantities import format_quantity
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SIZE = (7.0, 4.6)
 """Width and height of a new figure, in inches."""
+
+FORMATS = (".png", ".svg", ".pdf")
+"""Of figures on disk."""
 
 
 def axes_or_new(ax: Axes | None, figsize: tuple[float, float] | None) -> Axes:
@@ -37,6 +40,24 @@ def log_quantities(ax: Axes, *, x: bool = False, y: bool = False) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
+def check_figure(path: str | Path) -> None:
+    """Refuse a figure that cannot be written, before any work is done for it.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to be written later.
+
+    Raises
+    ------
+    InputError
+        If its suffix is no known format, or the file cannot be written.
+    """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: no figure format {Path(path).suffix!r}; known: {', '.join(FORMATS)}")
+    check_writable(path)
+
+
 def save_figure(ax: Axes, path: str | Path) -> None:
     """Write the figure that axes belong to, whole or not at all.
 
@@ -50,14 +71,10 @@ def save_figure(ax: Axes, path: str | Path) -> None:
     Raises
     ------
     InputError
-        If Matplotlib does not know the format, or the folder cannot be written to.
+        As for `check_figure`.
     """
-    path = Path(path)
+    check_figure(path)
     figure = ax.get_figure(root=True)
     assert figure is not None, "axes that a plot function returned belong to a figure"
-    known = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in known:
-        raise InputError(f"{path}: no figure format {path.suffix!r}; known: {', '.join(sorted(known))}")
     with replaced(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=150)
+        figure.savefig(temporary, format=Path(path).suffix.lower().lstrip("."), dpi=150)

@@ -65,7 +65,7 @@ def plot_law(
         _line_with_band(ax, compute, summary, colormaps["viridis"](colour(size)), label)
     compute = _grid(float(flops.min()), float(flops.max()))
     envelope = chinchilla.optimum(compute, **law, flops_per_param_token=k)[2]
-    _line_with_band(ax, compute, interval(envelope, prob), "black", "law at its optimum")
+    _line_with_band(ax, compute, interval(envelope, prob), "black", f"law at its optimum, {prob:.0%} band")
 
     points = ax.scatter(
         flops,
@@ -83,7 +83,7 @@ def plot_law(
     ax.set(
         xlabel="training compute (FLOP)",
         ylabel=f"loss ({facts['labels']['loss_unit']})",
-        title=f"{len(flops)} runs and the fitted law, with {prob:.0%} bands",
+        title=f"{len(flops)} runs and the fitted law",
     )
     ax.legend(frameon=False, fontsize="small")
     return ax

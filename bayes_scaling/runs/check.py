@@ -23,7 +23,11 @@ FINISHED = ("", "completed", "complete", "finished", "done", "ok", "success", "s
 UNFINISHED = ("failed", "diverged", "running", "crashed", "killed")
 """The values of a column `status`, in any case: whose runs stay, and whose are left out by name."""
 
-_DERIVED = {"params": "flops / (6 tokens)", "tokens": "flops / (6 params)", "flops": "6 params tokens"}
+NAME_IT = "if it has another name, say so: columns={'params': 'Model Size'} (--columns 'params=Model Size')"
+"""Remedy for a column that is missing."""
+
+_DERIVED = {"params": "flops / ({k} tokens)", "tokens": "flops / ({k} params)", "flops": "{k} params tokens"}
+"""How each follows from the other two, with k as the table's complete rows have it, or else 6."""
 
 _ALL_OR_NONE = "give it for every run or for none"
 
@@ -42,7 +46,8 @@ def check_runs(runs: pd.DataFrame) -> pd.DataFrame:
         `loss` and at least two of `params`, `tokens` and `flops`; optional `run_id`, `budget`, `recipe`,
         `loss_se`, `status` and any further columns. Cells may be numbers or texts such as 70B. A cell is
         blank if it is an empty text, None or NaN; a blank one of params, tokens and flops follows from
-        the other two by flops = 6 params tokens. Labels in `attrs`, where given, are kept.
+        the other two by flops = k params tokens, with the k of the table's complete rows, or else 6.
+        Labels in `attrs`, where given, are kept.
 
     Returns
     -------
@@ -155,12 +160,12 @@ def _check_columns(runs: pd.DataFrame, place: str) -> None:
     repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
     problems = [f"there are several columns {name!r}; rename all but one" for name in repeated]
     if "loss" not in names:
-        problems.append(f"there is no column loss{did_you_mean('loss', names)}")
+        problems.append(f"there is no column loss{did_you_mean('loss', names)}; {NAME_IT}")
     absent = [name for name in _DERIVED if name not in names]
     if len(absent) > 1:
         problems.append(
             f"there is no column {' nor '.join(absent)}; two of params, tokens and flops are needed"
-            f"{did_you_mean(absent[0], names)}"
+            f"{did_you_mean(absent[0], names)}; {NAME_IT}"
         )
     refuse(place, problems)
     if runs.empty:
@@ -207,7 +212,8 @@ def _numbers(table: pd.DataFrame, labels: dict[str, Any], problems: Problems) ->
         values = numbers[name] = to_numbers(table[name], wrong)
         cells = table[name].tolist()
         wrong += [
-            (row, f"{show(cells[row])} is not above zero") for row in np.flatnonzero(values <= 0).tolist()
+            (row, f"{show(cells[row])} is not above zero; correct the row or leave it out (where)")
+            for row in np.flatnonzero(values <= 0).tolist()
         ]
         blank = np.isnan(values)
         blank[[row for row, _ in wrong]] = False
@@ -219,15 +225,15 @@ def _numbers(table: pd.DataFrame, labels: dict[str, Any], problems: Problems) ->
         problems += [(row, f"{column}: {text}") for row, text in wrong]
         if name in _DERIVED:
             unreadable[[row for row, _ in wrong]] = True
-    derived = _derive(numbers, unreadable, problems)
-    _record_derived(derived, numbers, table["run_id"], labels)
+    derived, k = _derive(numbers, unreadable, problems)
+    _record_derived(derived, k, numbers, table["run_id"], labels)
     return numbers
 
 
 def _derive(
     numbers: dict[str, np.ndarray], unreadable: np.ndarray, problems: Problems
-) -> dict[str, np.ndarray]:
-    """Fill the blank third of params, tokens and flops in place; tell in which rows it was which."""
+) -> tuple[dict[str, np.ndarray], float]:
+    """Fill the blank third of params, tokens and flops in place; tell in which rows it was which, and k."""
     blank = {
         name: np.isnan(numbers.setdefault(name, np.full(len(unreadable), np.nan))) & ~unreadable
         for name in _DERIVED
@@ -239,26 +245,37 @@ def _derive(
     derived = {name: blank[name] & ~too_few for name in _DERIVED}
     params, tokens, flops = (numbers[name] for name in _DERIVED)
     with np.errstate(all="ignore"):
-        answers = {"params": flops / tokens / 6, "tokens": flops / params / 6, "flops": 6 * params * tokens}
+        complete = np.log(flops / params / tokens)
+        complete = complete[np.isfinite(complete) & ~unreadable]
+        k = float(np.exp(complete.mean())) if len(complete) else 6.0
+        answers = {"params": flops / tokens / k, "tokens": flops / params / k, "flops": k * params * tokens}
     for name, rows in derived.items():
         numbers[name][rows] = answers[name][rows]
         absurd = rows & ~((numbers[name] > 0) & np.isfinite(numbers[name]))
         for row in np.flatnonzero(absurd).tolist():
             problems.append(
-                (row, f"column {name}: is blank, and {_DERIVED[name]} is beyond what a float can hold")
+                (row, f"column {name}: is blank, and {_rule(name, k)} is beyond what a float can hold")
             )
-    return derived
+    return derived, k
+
+
+def _rule(name: str, k: float) -> str:
+    return _DERIVED[name].format(k=f"{k:.4g}")
 
 
 def _record_derived(
-    derived: dict[str, np.ndarray], numbers: dict[str, np.ndarray], run_ids: pd.Series, labels: dict[str, Any]
+    derived: dict[str, np.ndarray],
+    k: float,
+    numbers: dict[str, np.ndarray],
+    run_ids: pd.Series,
+    labels: dict[str, Any],
 ) -> None:
     throughout = bool(derived["flops"].all())
     for name, rows in derived.items():
         if rows.any() and not (name == "flops" and throughout):
             runs = run_ids[rows].tolist()
             labels["derived"][name] = [*labels["derived"].get(name, []), *runs]
-            rule = f"{name} is blank and derived as {_DERIVED[name]}"
+            rule = f"{name} is blank and derived as {_rule(name, k)}"
             warn_of_runs(f"{labels['source']}: {rule}: {some_runs(runs, len(rows))}")
     if labels.get("flops_source") == "6ND":
         # A table checked before carries its derived flops: they stay derived unless somebody changed them.

@@ -14,7 +14,7 @@ COLUMNS = ("run_id", "params", "tokens", "flops", "loss", "budget", "recipe", "l
 """All columns that have a meaning, in the order of the checked table; the last three are optional."""
 
 ALIASES = {
-    "run_id": ("id", "name", "run", "run_name"),
+    "run_id": ("id", "run", "run_name"),
     "params": (
         "n", "n_params", "num_params", "nparams", "parameters", "n_parameters", "num_parameters",
         "parameter_count", "param_count", "params_count", "model_size", "model_params", "total_params",

@@ -7,11 +7,19 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import RunsWarning
 
 RUNS_SHOWN = 5
+
+FEW = 6
+LINE = 0.99
+"""Correlation of log params and log tokens from which on they are one variable to a law."""
+
+DRIFT = 0.05
+"""Spread of flops / (params tokens) about its mean that goes unmentioned."""
 
 
 def warn_of_doubts(runs: pd.DataFrame) -> None:
@@ -41,12 +49,54 @@ def warn_of_doubts(runs: pd.DataFrame) -> None:
         if rows.any():
             warn_of_runs(f"{place}: {doubt}: {some_runs(runs['run_id'][rows], len(runs))}")
     tokens_per_param = runs["tokens"] / runs["params"]
-    if len(runs) > 1 and tokens_per_param.max() <= 1.05 * tokens_per_param.min():
-        warn_of_runs(
-            f"{place}: all runs have about {tokens_per_param.iloc[0]:.3g} tokens per parameter (within 5 %), "
-            "so they cannot tell alpha from beta: how a budget splits between params and tokens is the "
-            "prior's word, not the data's; add runs at other ratios"
+    one_ratio = len(runs) > 1 and tokens_per_param.max() <= 1.05 * tokens_per_param.min()
+    if one_ratio or _lie_on_one_line(runs):
+        how = (
+            f"have about {tokens_per_param.iloc[0]:.3g} tokens per parameter (within 5 %)"
+            if one_ratio
+            else "lie on one line in log params and log tokens"
         )
+        warn_of_runs(
+            f"{place}: all runs {how}, so they cannot tell alpha from beta: how a budget splits between "
+            "params and tokens is the prior's word, not the data's; add runs at other ratios"
+        )
+
+
+def warn_before_fitting(runs: pd.DataFrame) -> None:
+    """Warn of what a table may well hold, and what one law fitted to it, or a plan made from that, may not.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A checked table of runs.
+
+    Warns
+    -----
+    RunsWarning
+        If the runs are of several recipes, or their FLOPs per parameter and token differ by more than 5 %.
+    """
+    place = runs.attrs["source"]
+    recipes = sorted(set(runs["recipe"])) if "recipe" in runs else []
+    if len(recipes) > 1:
+        names = ", ".join(map(repr, recipes[:RUNS_SHOWN])) + (", …" if len(recipes) > RUNS_SHOWN else "")
+        warn_of_runs(
+            f"{place}: one law is fitted to runs of {len(recipes)} recipes ({names}), which may well obey "
+            f"different ones; fit each by itself: where = 'recipe == {recipes[0]!r}'"
+        )
+    k = runs["flops"] / runs["params"] / runs["tokens"]
+    mean = float(np.exp(np.log(k).mean()))
+    if max(k.max() / mean, mean / k.min()) > 1 + DRIFT:
+        warn_of_runs(
+            f"{place}: flops / (params tokens) goes from {k.min():.3g} to {k.max():.3g}: budgets are planned "
+            f"at its geometric mean, {mean:.3g}; near either end the plan costs that much more or less"
+        )
+
+
+def _lie_on_one_line(runs: pd.DataFrame) -> bool:
+    # A few runs are no design yet; and of one size or one length, which has a correlation with nothing.
+    if len(runs) < FEW or runs["params"].nunique() == 1 or runs["tokens"].nunique() == 1:
+        return False
+    return abs(np.corrcoef(np.log(runs["params"]), np.log(runs["tokens"]))[0, 1]) > LINE
 
 
 def warn_of_runs(text: str) -> None:

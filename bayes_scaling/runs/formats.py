@@ -87,12 +87,20 @@ def _read_delimited(content: bytes, path: Path) -> pd.DataFrame:
                 rows[f"line {line}"] = row
             elif row:
                 count = f"line {line} has {len(row)} fields and the header {len(header)}"
-                problems.append(f"{count}; put a field that holds {delimiter!r} in double quotes")
+                problems.append(f"{count}; {_remedy(delimiter, header)}")
             line = reader.line_num + 1
     except csv.Error as error:
         problems.append(f"line {line} cannot be read: {error}")
     refuse(str(path), problems)
     return pd.DataFrame(list(rows.values()), pd.Index(rows, name=PLACE), header, dtype=str)
+
+
+def _remedy(delimiter: str, header: list[str]) -> str:
+    """Say what to do about a line with too many or too few fields."""
+    other = next((mark for mark in (";", "\t", "|", ",") if len(header) == 1 and mark in header[0]), None)
+    if other is None:
+        return f"put a field that holds {delimiter!r} in double quotes"
+    return f"the header is separated by {other!r}; save the table with {delimiter!r}, and points for decimals"
 
 
 def _read_json_lines(content: bytes, path: Path) -> pd.DataFrame:

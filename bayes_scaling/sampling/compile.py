@@ -12,6 +12,8 @@ versions.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 from typing import Any
@@ -29,6 +31,8 @@ from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph import vectorize_graph
 from pytensor.graph.replace import clone_replace
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+
+from bayes_scaling.models.plain import PLAIN
 
 POINT = "unconstrained_point"
 """Name of the one variable that the compiled model records: the sampler's own point."""
@@ -61,7 +65,23 @@ def expand_callback(dim, expanded_dim, point_, expanded_, data_):
 """
 
 
-def compile_model(model: pm.Model) -> CompiledPyMCModel:
+@dataclass(frozen=True)
+class Compiled:
+    """The machine code of a model's log density, with data to run on.
+
+    Attributes
+    ----------
+    form : str
+        What the model is but for its data: its variables, priors and noise.
+    nutpie : nutpie.compile_pymc.CompiledPyMCModel
+        For `nutpie.sample`; records the one variable `POINT`, which `constrain` turns into the model's.
+    """
+
+    form: str
+    nutpie: CompiledPyMCModel
+
+
+def compile_model(model: pm.Model) -> Compiled:
     """Compile the log density of a model and its gradient.
 
     Parameters
@@ -71,8 +91,7 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
 
     Returns
     -------
-    nutpie.compile_pymc.CompiledPyMCModel
-        For `nutpie.sample`; records the one variable `POINT`, which `constrain` turns into the model's.
+    Compiled
         `with_model_data` lets it serve another model of the same form.
     """
     value_vars = model.value_vars
@@ -89,7 +108,7 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
     dim = flat.type.shape[0]
     shared = {variable: f"data_{i}" for i, variable in enumerate(function.get_shared())}
     shared_data = {key: np.array(variable.get_value(), order="C") for variable, key in shared.items()}
-    return CompiledPyMCModel(
+    code = CompiledPyMCModel(
         dims={},
         reparameterized_names=[],
         compiled_logp_func=_logp_callback(function.vm.jit_fn, dim, list(shared_data.values())),
@@ -108,6 +127,7 @@ def compile_model(model: pm.Model) -> CompiledPyMCModel:
         _shapes={POINT: (dim,)},
         _coords={},
     )
+    return Compiled(form=_form(model), nutpie=code)
 
 
 def _mode() -> Mode:
@@ -138,9 +158,7 @@ def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
     )
     batch = pt.tensor3("points")
     # One pass over all draws in plain NumPy: compiling anything would cost more than it saves.
-    function = pytensor.function(
-        [batch], vectorize_graph(outputs, {flat: batch}), mode=Mode(linker="py", optimizer="minimum_compile")
-    )
+    function = pytensor.function([batch], vectorize_graph(outputs, {flat: batch}), mode=PLAIN)
     dims = {name: ("chain", "draw", *model.named_vars_to_dims.get(name, ())) for name in names}
     coords = {dim: list(values) for dim, values in model.coords.items() if values is not None}
     used = {dim for own in dims.values() for dim in own}
@@ -154,24 +172,40 @@ def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
     )
 
 
-def with_model_data(compiled: CompiledPyMCModel, model: pm.Model) -> CompiledPyMCModel:
+def with_model_data(compiled: Compiled, model: pm.Model) -> Compiled:
     """Put the data of another model of the same form into a compiled one, which costs next to nothing.
 
     Parameters
     ----------
-    compiled : nutpie.compile_pymc.CompiledPyMCModel
+    compiled : Compiled
         From `compile_model`.
     model : pymc.Model
         A model that `build_model` made from the same spec; its runs may be others, and more or fewer.
 
     Returns
     -------
-    nutpie.compile_pymc.CompiledPyMCModel
+    Compiled
+
+    Raises
+    ------
+    ValueError
+        If the model is of another form: other priors or noise, or standard errors in one of the two only.
     """
+    if _form(model) != compiled.form:
+        raise ValueError("the model is of another form than the compiled one: compile it by itself")
     # Beside the model's data, the length of a dimension may be an input.
     inputs = {**model.named_vars, **model.dim_lengths}
-    names = [variable.name for variable in compiled.shared_var_keys]
-    return compiled.with_data(**{name: inputs[name].get_value() for name in names})
+    names = [variable.name for variable in compiled.nutpie.shared_var_keys]
+    return Compiled(
+        compiled.form, compiled.nutpie.with_data(**{name: inputs[name].get_value() for name in names})
+    )
+
+
+def _form(model: pm.Model) -> str:
+    """Print the graph of a model's random variables: constants show their values, data only their names."""
+    printed = str(pytensor.dprint(model.basic_RVs, file="str"))
+    # Where a random generator lies in memory is no part of the model.
+    return re.sub(r"0x[0-9A-Fa-f]+", "", printed)
 
 
 def _flat_point(model: pm.Model) -> tuple[Any, list[Any]]:

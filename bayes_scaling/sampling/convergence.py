@@ -27,6 +27,8 @@ class Verdict:
         Divergent transitions; none.
     ebfmi_min : float
         Smallest energy Bayesian fraction of missing information over chains; at least 0.3.
+    nonfinite : int
+        Draws and energies that are infinite or no number; none.
     """
 
     rhat_max: float
@@ -34,6 +36,7 @@ class Verdict:
     ess_tail_min: float
     divergences: int
     ebfmi_min: float
+    nonfinite: int
 
     @property
     def problems(self) -> list[str]:
@@ -64,7 +67,10 @@ class Verdict:
                 "raise --tune, or give tighter priors",
             ),
         ]
-        # A diagnostic that is not a number fails its rule: every comparison with NaN is false.
+        if self.nonfinite:
+            return [f"{self.nonfinite} draws are infinite or no number: give tighter priors"]
+        if not np.isfinite([self.rhat_max, self.ess_bulk_min, self.ess_tail_min, self.ebfmi_min]).all():
+            return ["these draws are too few to be judged: raise --draws, and sample 2 chains or more"]
         return [line for passed, line in rules if not passed]
 
     @property
@@ -101,15 +107,18 @@ def judge(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Verdict:
     def worst(values: xr.Dataset, pick: Any) -> float:
         return float(pick([pick(values[name].values) for name in values.data_vars]))
 
+    energy = sample_stats["energy"]
     return Verdict(
         rhat_max=worst(arviz_stats.rhat(posterior), np.max),
         ess_bulk_min=worst(arviz_stats.ess(posterior, method="bulk"), np.min),
         ess_tail_min=worst(arviz_stats.ess(posterior, method="tail"), np.min),
         divergences=int(sample_stats["diverging"].sum()),
-        ebfmi_min=float(np.min(_ebfmi(sample_stats["energy"]))),
+        ebfmi_min=float(np.min(_ebfmi(energy))),
+        nonfinite=sum(int((~np.isfinite(x)).sum()) for x in (*posterior.data_vars.values(), energy)),
     )
 
 
 def _ebfmi(energy: xr.DataArray) -> np.ndarray:
     """E-BFMI of each chain: mean squared change of the energy over its variance."""
-    return ((energy.diff("draw") ** 2).mean("draw") / energy.var("draw")).values
+    with np.errstate(invalid="ignore"):
+        return ((energy.diff("draw") ** 2).mean("draw") / energy.var("draw")).values

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayes_scaling.errors import RunsWarning
+from bayes_scaling.laws import chinchilla
 from bayes_scaling.models.spec import Spec, load_spec, spec_to_dict
+from bayes_scaling.progress import working
 from bayes_scaling.runs.check import check_runs, data_hash
 from bayes_scaling.sampling.artefact import label_fit
 from bayes_scaling.sampling.convergence import judge
@@ -75,8 +77,6 @@ def fit(
     InputError
         If the runs or the spec are not fit for use.
     """
-    from bayes_scaling.models.build import build_model
-
     started = perf_counter()
     spec = load_spec(spec)
     sampling = Sampling(
@@ -89,8 +89,10 @@ def fit(
         cores=cores,
     )
     show = sys.stderr.isatty() if progress is None else progress
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, working("building the model", show=show):
         warnings.simplefilter("always", RunsWarning)
+        from bayes_scaling.models.build import build_model
+
         runs = check_runs(runs)
         model = build_model(runs, spec)
     # Checking twice warns twice.
@@ -100,12 +102,14 @@ def fit(
 
     posterior, sample_stats = draw_posterior(model, sampling, progress=show)
     constant = constant_data(runs)
+    a, _ = chinchilla.exponents(posterior["alpha"], posterior["beta"])
     facts: dict[str, Any] = {
         "model": spec.name,
         "law": spec.law,
         "spec": spec_to_dict(spec),
         "labels": dict(runs.attrs),
-        "verdict": judge(posterior, sample_stats).to_dict(),
+        # The exponent of N_opt is the answer, and must have converged like what it is made of.
+        "verdict": judge(posterior.assign(a=a), sample_stats).to_dict(),
         "sampling": vars(sampling),
         "versions": {name: version(name) for name in PACKAGES},
         "data_hash": data_hash(runs),

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError
@@ -13,7 +14,8 @@ from bayes_scaling.progress import working
 
 if TYPE_CHECKING:
     import pymc as pm
-    from nutpie.compile_pymc import CompiledPyMCModel
+
+    from bayes_scaling.sampling.compile import Compiled
 
 SAMPLERS = ("nutpie", "pymc")
 
@@ -34,7 +36,8 @@ class Sampling:
         "nutpie" (low-rank mass matrix) or "pymc" (PyMC's own NUTS, diagonal).
     target_accept : float
         Acceptance rate that the step size is tuned to; nearer to 1 means smaller steps. The samplers' own
-        default, 0.8, leaves a few divergences in weakly determined fits, 0.95 none, for a third more time.
+        default, 0.8, leaves a few divergences in weakly determined fits, 0.95 hardly any, for a third more
+        time.
     cores : int
         Chains that run at the same time.
     """
@@ -59,7 +62,7 @@ class Sampling:
 
 
 def draw_posterior(
-    model: pm.Model, sampling: Sampling, *, progress: bool = False, compiled: CompiledPyMCModel | None = None
+    model: pm.Model, sampling: Sampling, *, progress: bool = False, compiled: Compiled | None = None
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Draw from the posterior of a model.
 
@@ -71,8 +74,8 @@ def draw_posterior(
         How many draws, which seed, which sampler.
     progress : bool
         Show the sampler's progress bar.
-    compiled : nutpie.compile_pymc.CompiledPyMCModel, optional
-        From `compile_model`, of this model or of one of the same form `with_data` of this one: saves the
+    compiled : Compiled, optional
+        From `compile_model`, or of another model of this form from `with_model_data`: saves the
         compilation in repeated fits. For the sampler "nutpie" only.
 
     Returns
@@ -90,17 +93,16 @@ def draw_posterior(
 
 
 def _draw_with_nutpie(
-    model: pm.Model, sampling: Sampling, progress: bool, compiled: CompiledPyMCModel | None
+    model: pm.Model, sampling: Sampling, progress: bool, compiled: Compiled | None
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    import nutpie
+    with working("compiling the model", show=progress):
+        import nutpie
 
-    from bayes_scaling.sampling.compile import POINT, compile_model, constrain
+        from bayes_scaling.sampling.compile import POINT, compile_model, constrain
 
-    if compiled is None:
-        with working("compiling the model", show=progress):
-            compiled = compile_model(model)
+        compiled = compiled or compile_model(model)
     trace = nutpie.sample(
-        compiled,
+        compiled.nutpie,
         draws=sampling.draws,
         tune=sampling.tune,
         chains=sampling.chains,
@@ -111,6 +113,9 @@ def _draw_with_nutpie(
         target_accept=sampling.target_accept,
     )
     points = trace["posterior"][POINT].transpose("chain", "draw", ...).values
+    if points.shape[1] < sampling.draws or np.isnan(points).any():
+        # nutpie keeps an interruption to itself and gives the draws so far, filled up with NaN.
+        raise KeyboardInterrupt
     return constrain(model, points), trace["sample_stats"].to_dataset()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.laws import chinchilla
-from bayes_scaling.models.noise import draw_losses, log_density, noise_scale
+from bayes_scaling.models.noise import draw_losses, log_density, noise_scale, relative_se
 from bayes_scaling.models.spec import Spec
 
 MAX_VALUES = 25_000_000
@@ -77,7 +77,7 @@ def _likelihood_parameters(
         sigma=draws["sigma"],
         sigma_growth=draws.get("sigma_growth"),
         compute_ratio=constant["flops"] / np.exp(np.log(constant["flops"]).mean()),
-        relative_se=constant["loss_se"] / observed if "loss_se" in constant else None,
+        relative_se=relative_se(spec.noise, observed, constant["loss_se"]) if "loss_se" in constant else None,
     )
     if spec.noise.scale == "raw":
         scale = scale * np.exp(np.log(observed).mean())

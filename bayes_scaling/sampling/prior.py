@@ -46,9 +46,9 @@ def sample_prior(
         If the runs or the spec are not fit for use, or fewer than one draw is asked for.
     """
     import pymc as pm
-    from pytensor.compile.mode import Mode
 
     from bayes_scaling.models.build import build_model
+    from bayes_scaling.models.plain import PLAIN
 
     if draws < 1:
         raise InputError(f"draws must be at least 1, not {draws}")
@@ -56,9 +56,7 @@ def sample_prior(
     model = build_model(runs, spec)
     variables = [*model.free_RVs, *model.deterministics]
     # In plain Python: compiling would cost more than these few draws.
-    values = pm.draw(
-        variables, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer="minimum_compile")
-    )
+    values = pm.draw(variables, draws=draws, random_seed=seed, mode=PLAIN)
     dims = model.named_vars_to_dims
     prior = xr.Dataset(
         {

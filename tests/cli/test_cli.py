@@ -71,14 +71,14 @@ def test_fit_writes_json_a_fit_and_a_figure(runs_csv: Path, tmp_path: Path):
     fit = open_fit(tmp_path / "fit.nc")
     assert fit["posterior"].sizes["draw"] == 800
     assert (tmp_path / "law.png").read_bytes().startswith(b"\x89PNG")
-    assert done.stderr == ""
+    assert done.stderr == "note: where 'good == 1' kept 59 rows and dropped 1\n"
 
 
 def test_optimum_prints_the_posterior_at_each_budget(fit_nc: Path):
     done = run("optimum", fit_nc, "--compute", "5.76e23,1e22", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert set(document) == {"prob", "model", "converged", "a", "b", "optima"}
+    assert set(document) == {"prob", "model", "converged", "a", "b", "flops_per_param_token", "optima"}
     assert [row["compute"] for row in document["optima"]] == [5.76e23, 1e22]
     row = document["optima"][0]
     assert set(row) == {
@@ -145,7 +145,10 @@ def test_planning_on_it_is_refused_unless_allowed(unconverged_nc: Path):
         (["fit", "chinchilla-simulated", "--columns", "params"], "write NAME=VALUE"),
         (["fit", "chinchilla-simulated", "--where", "lss > 3"], "did you mean 'loss'"),
         (["fit", "chinchilla-simulated", "--model", "parametrc"], "did you mean 'parametric'"),
-        (["fit", "chinchilla-simulated", "--prob", "90"], "prob must lie between 0 and 1, not 90"),
+        (
+            ["fit", "chinchilla-simulated", "--prob", "90"],
+            "prob must lie between 0 and 1, such as 0.9, not 90",
+        ),
         (["fit", "chinchilla-simulated", "--compute", "-1"], "compute must be positive"),
         (["fit", "chinchilla-simulated", "-o", "none/fit.nc"], "there is no folder none"),
         (["fit", "chinchilla-simulated", "--draws", "1"], "draws must be at least 4"),

@@ -8,7 +8,7 @@ import pymc as pm
 import pytest
 
 from bayes_scaling import build_model, load_spec
-from bayes_scaling.errors import InputError
+from bayes_scaling.errors import InputError, RunsWarning
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.models.spec import Prior, Spec
 
@@ -47,6 +47,13 @@ def test_centring_changes_nothing_about_the_law(simulated: pd.DataFrame):
         ),
         (with_prior("alpha", "LogNormal", mu=0, sgima=1), "no parameter 'sgima'; did you mean 'sigma'"),
         (with_prior("alpha", "Normal", mu=0.4, sigma=0.1), "prior of alpha: it reaches below zero"),
+        (with_prior("alpha", "TruncatedNormal", mu=0.1, sigma=0.5, upper=1), "alpha: it reaches below zero"),
+        (with_prior("alpha", "LogNormal", mu=-1, sigma=-0.5), "LogNormal does not take"),
+        (with_prior("sigma", "HalfNormal", sigma=0), "HalfNormal does not take"),
+        (with_prior("alpha", "LogNormal", mu=float("nan"), sigma=1), "finite"),
+        (with_prior("alpha", "LogNormal", mu=[-1.0, -1.1], sigma=1), "does not give one number"),
+        (with_prior("share", "Dirichlet", a=[2.0, 1.0]), "share: Dirichlet"),
+        (with_prior("share", "Dirichlet", a=[2.0, 1.0, 1.0, 1.0]), "share: Dirichlet"),
         (with_prior("beta", "Uniform", lower=-0.1, upper=1), "prior of beta: it reaches below zero"),
     ],
 )
@@ -74,3 +81,14 @@ def test_runs_that_say_nothing_about_one_direction_are_refused(simulated: pd.Dat
     runs = simulated.drop(columns=["flops", "budget"]).assign(**{column: 1e9})
     with pytest.raises(InputError, match=rf"have the same .*\({column} = 1e\+09\)"):
         build_model(runs)
+
+
+def test_a_spread_of_flops_per_parameter_and_token_is_told(simulated: pd.DataFrame):
+    drift = (simulated["params"] / simulated["params"].min()) ** 0.05
+    with pytest.warns(RunsWarning, match=r"goes from 6 to 7\.\d+: budgets are planned at its geometric mean"):
+        build_model(simulated.assign(flops=simulated["flops"] * drift))
+
+
+def test_one_law_for_several_recipes_is_told(simulated: pd.DataFrame):
+    with pytest.warns(RunsWarning, match=r"2 recipes \('web', 'wiki'\).*where = 'recipe == 'web''"):
+        build_model(simulated.assign(recipe=["web", "wiki"] * 30))

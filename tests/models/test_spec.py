@@ -45,6 +45,7 @@ def test_a_copy_with_another_prior_is_a_spec_of_its_own(tmp_path: Path):
         ('dist = "HalfNormal"', 'distribution = "HalfNormal"', 'needs dist = "…"'),
         ('"HalfNormal", sigma = 0.05', '"HalfNormal", sigma = "wide"', "sigma must be a number"),
         ('growth = "constant"', 'growth = "compute"', "missing sigma_growth"),
+        ('"Dirichlet", a = [2.0, 1.0, 1.0]', '"HalfNormal", sigma = 1.0', "share: must be a Dirichlet"),
         ("[priors]", "[priors", "not valid TOML"),
     ],
 )

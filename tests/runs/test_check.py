@@ -71,8 +71,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_rows() -> None:
         "  row 1, column params: 'x' is not a number; write digits such as 1.4e12 or 1.4T",
         "  row 2, column tokens: inf is not a finite number; correct it or leave the run out",
         "  row 2, column loss: is blank; every run needs its loss",
-        "  row 3, column params: -1 is not above zero",
-        "  row 3, column loss: 0.0 is not above zero",
+        "  row 3, column params: -1 is not above zero; correct the row or leave it out (where)",
+        "  row 3, column loss: 0.0 is not above zero; correct the row or leave it out (where)",
     ]
 
 
@@ -280,3 +280,18 @@ def test_the_hash_is_of_values_and_order_and_nothing_else() -> None:
     others = [runs.iloc[::-1], runs.assign(run_id=["a", "bc", "d"]), changed, runs.assign(recipe="x")]
     hashes = {data_hash(other) for other in [runs, *others]}
     assert len(hashes) == 5
+
+
+def test_runs_on_one_line_cannot_tell_alpha_from_beta() -> None:
+    sizes = np.geomspace(1e8, 1e10, 12)
+    line = pd.DataFrame({"params": sizes, "tokens": 20 * sizes**1.3 / 1e8**0.3, "loss": 3.0})
+    with pytest.warns(RunsWarning, match="lie on one line in log params and log tokens, so they cannot tell"):
+        check_runs(line)
+
+
+def test_a_blank_cell_follows_from_the_tables_own_k() -> None:
+    own = pd.DataFrame({"params": [1e8, 2e8, 3e8], "tokens": [2e9, 9e9, None], "loss": 3.0})
+    own["flops"] = 8 * own["params"] * [2e9, 9e9, 5e9]
+    with pytest.warns(RunsWarning, match=r"tokens is blank and derived as flops / \(8 params\): 1 of 3 runs"):
+        checked = check_runs(own)
+    assert checked["tokens"].tolist() == pytest.approx([2e9, 9e9, 5e9])

@@ -106,7 +106,7 @@ def test_impossible_curves_are_refused(options):
 
 def test_curves_are_read_from_a_file_under_other_names(curves, tmp_path):
     path = tmp_path / "curves.csv"
-    curves.rename(columns={"run_id": "name", "params": "N", "tokens": "D"}).to_csv(path, index=False)
+    curves.rename(columns={"run_id": "run name", "params": "N", "tokens": "D"}).to_csv(path, index=False)
     read = read_curves(path)
     expected = check_curves(curves)
     pd.testing.assert_frame_equal(read[list(expected)[:5]], expected[list(expected)[:5]])

@@ -65,11 +65,13 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 
 
 def test_common_names_are_understood_and_recorded(tmp_path: Path) -> None:
-    path = write(tmp_path, "Name,Model Size,training-tokens,Training FLOP,L,Group\na,1e8,2e9,1.2e18,3,x\n")
+    path = write(
+        tmp_path, "Run Name,Model Size,training-tokens,Training FLOP,L,Group\na,1e8,2e9,1.2e18,3,x\n"
+    )
     runs = read_runs(path)
     assert list(runs) == ["run_id", "params", "tokens", "flops", "loss", "recipe"]
     assert runs.attrs["columns"] == {
-        "run_id": "Name",
+        "run_id": "Run Name",
         "params": "Model Size",
         "tokens": "training-tokens",
         "flops": "Training FLOP",

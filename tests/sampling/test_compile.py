@@ -3,12 +3,14 @@ from __future__ import annotations
 import ctypes
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling import build_model
+from bayes_scaling import build_model, load_spec
+from bayes_scaling.models.spec import Prior
 from bayes_scaling.sampling.compile import compile_model, constrain, with_model_data
 from bayes_scaling.sampling.nuts import Sampling, draw_posterior
 
@@ -17,7 +19,9 @@ def log_density(compiled, point: np.ndarray) -> tuple[float, np.ndarray]:
     """Call the machine code as nutpie does."""
     gradient, value = np.empty_like(point), np.empty(())
     pointers = [x.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for x in (point, gradient, value)]
-    code = compiled.compiled_logp_func.ctypes(len(point), *pointers, compiled.user_data.ctypes.data)
+    code = compiled.nutpie.compiled_logp_func.ctypes(
+        len(point), *pointers, compiled.nutpie.user_data.ctypes.data
+    )
     assert code == 0
     return float(value), gradient
 
@@ -71,15 +75,29 @@ def test_another_table_of_runs_needs_no_new_compilation(simulated: pd.DataFrame,
         assert again.identical(draw_posterior(model, sampling)[0])
 
 
+@pytest.mark.parametrize("change", ["prior", "noise", "standard errors"])
+def test_a_model_of_another_form_is_refused(simulated: pd.DataFrame, compiled, change: str):
+    """The machine code has its priors and its noise in it: given other data it would sample another model."""
+    spec, runs = load_spec("parametric"), simulated
+    if change == "prior":
+        spec = replace(spec, priors={**spec.priors, "alpha": Prior("LogNormal", {"mu": -1.05, "sigma": 0.6})})
+    elif change == "noise":
+        spec = load_spec("parametric-laplace")
+    else:
+        runs = simulated.assign(loss_se=0.01)
+    with pytest.raises(ValueError, match="of another form"):
+        with_model_data(compiled, build_model(runs, spec))
+
+
 def test_starting_points_do_not_depend_on_the_threads_that_ask(compiled):
     """Each chain asks from a thread of its own: with a shared state between seeding and drawing, they mix."""
     seeds = range(200)
-    alone = [compiled.initial_point_func(seed) for seed in seeds]
+    alone = [compiled.nutpie.initial_point_func(seed) for seed in seeds]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
-            together = list(pool.map(compiled.initial_point_func, seeds))
+            together = list(pool.map(compiled.nutpie.initial_point_func, seeds))
     finally:
         sys.setswitchinterval(interval)
     np.testing.assert_array_equal(together, alone)

@@ -22,6 +22,10 @@ def draws(chains: int = 4, size: int = 1000, **changes: np.ndarray) -> tuple[xr.
     )
 
 
+def test_one_chain_cannot_be_judged():
+    assert judge(*draws(chains=1)).problems[0].startswith("these draws are too few to be judged")
+
+
 def test_independent_draws_are_good():
     verdict = judge(*draws())
     assert verdict.converged
@@ -46,7 +50,7 @@ def sticky() -> np.ndarray:
         ({"x": sticky()}, "bulk effective sample size"),
         ({"diverging": np.eye(4, 1000, dtype=bool)}, "4 divergent transitions"),
         ({"energy": np.random.default_rng(3).normal(size=(4, 1000)).cumsum(axis=1)}, "E-BFMI"),
-        ({"x": np.full((4, 1000), np.nan)}, "R-hat nan"),
+        ({"x": np.full((4, 1000), np.nan)}, "4000 draws are infinite"),
     ],
     ids=["chains apart", "sticky", "divergences", "energy walks", "not a number"],
 )
@@ -54,6 +58,15 @@ def test_each_rule_can_fail(changes: dict, said: str):
     verdict = judge(*draws(**changes))
     assert not verdict.converged
     assert any(problem.startswith(said) for problem in verdict.problems), verdict.problems
+
+
+@pytest.mark.parametrize("name", ["x", "energy"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_draw_that_is_no_finite_number_is_enough(name: str, value: float):
+    values = np.random.default_rng(4).normal(size=(4, 1000))
+    values[1, 7] = value
+    verdict = judge(*draws(**{name: values}))
+    assert verdict.problems == ["1 draws are infinite or no number: give tighter priors"]
 
 
 def test_one_bad_element_of_a_vector_is_enough():

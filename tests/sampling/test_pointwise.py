@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+import xarray as xr
 
 from bayes_scaling import build_model, load_spec
 from bayes_scaling.models.spec import Noise, Prior
@@ -52,6 +53,23 @@ def test_agrees_with_pymc(simulated: pd.DataFrame, noise: Noise, with_se: bool):
     np.testing.assert_allclose(ours, theirs.transpose("chain", "draw", "run") + jacobian, rtol=1e-9)
 
 
+@pytest.mark.parametrize("family", ["Normal", "Laplace"])
+@pytest.mark.parametrize("scale", ["log", "raw"])
+def test_without_noise_of_its_own_a_loss_scatters_by_its_standard_error(
+    simulated: pd.DataFrame, family: str, scale: str
+):
+    runs = simulated.iloc[::10].assign(loss_se=lambda table: 0.002 * np.arange(1, len(table) + 1))
+    constant = constant_data(runs.reset_index(drop=True))
+    values = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.37, "sigma": 1e-12}
+    draws = xr.Dataset({name: (("chain", "draw"), np.full((1, 40_000), x)) for name, x in values.items()})
+    losses = predictive(draws, constant, with_noise(Noise(family, scale)), seed=2)["loss"].values[0]
+    if scale == "log":
+        # The error of a log loss is relative: it scatters about the law, which is a little off the loss.
+        mu = 1.8 + 480.0 / constant["params"] ** 0.35 + 2000.0 / constant["tokens"] ** 0.37
+        losses = np.log(losses / mu.values) * constant["loss"].values
+    np.testing.assert_allclose(losses.std(axis=0), constant["loss_se"], rtol=0.03)
+
+
 @pytest.mark.parametrize("noise", NOISES, ids=str)
 def test_predicted_losses_have_the_distribution_of_the_model(simulated: pd.DataFrame, noise: Noise):
     """Probability integral transform: the model's own CDF of its own draws is uniform."""
@@ -63,10 +81,8 @@ def test_predicted_losses_have_the_distribution_of_the_model(simulated: pd.DataF
     constant = constant_data(runs)
     values = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.37, "sigma": 0.02, "nu": 5.0}
     values["sigma_growth"] = 0.1
-    from xarray import DataArray, Dataset
-
-    draws = Dataset(
-        {name: DataArray(np.full((1, 20_000), x), dims=("chain", "draw")) for name, x in values.items()}
+    draws = xr.Dataset(
+        {name: xr.DataArray(np.full((1, 20_000), x), dims=("chain", "draw")) for name, x in values.items()}
     )
     losses = predictive(draws, constant, spec, seed=0)["loss"].values[0]
 
