@@ -88,7 +88,7 @@ def print_optimum(document: dict[str, Any]) -> None:
     """Print the optima at each budget, from their JSON document."""
     rows = []
     for row in document["optima"]:
-        beyond = f", {row['extrapolation']:.3g}x outside" if row["extrapolation"] > 1 else ""
+        beyond = f", {row['extrapolation']:.3g}x beyond the runs" if row["extrapolation"] > 1 else ""
         budget = f"{format_quantity(row['compute'])}{beyond}"
         for name, (words, write) in _QUANTITIES.items():
             rows.append([budget, words, *(write(row[name][key]) for key in ("estimate", "low", "high"))])
