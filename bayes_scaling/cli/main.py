@@ -65,6 +65,7 @@ def main() -> None:
     except BayesScalingError as error:
         _fail(error, str(error), FAILED, debug)
     except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain on its way out.

@@ -8,7 +8,7 @@
 
 builds the text, sweeps learning rates, trains every run of the IsoFLOP design and writes `runs.csv`,
 `curves.csv` and `sweep.csv`. After a kill the same command goes on where it stopped: a finished run is one
-JSON file in the work folder, and a long run leaves a checkpoint there.
+JSON file in `records/`, and a long run leaves a checkpoint there.
 
     python data/pocket/train.py --held-out 96x4 128x4 160x4
 
@@ -592,7 +592,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
     parser.add_argument("--text", type=Path, default=HERE / "text", help="folder of the text")
-    parser.add_argument("--work", type=Path, default=HERE / "work", help="folder of records and checkpoints")
+    parser.add_argument(
+        "--work", type=Path, default=HERE / "records", help="folder of records and checkpoints"
+    )
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the tables")
     parser.add_argument("--held-out", type=read_shape, nargs="+", metavar="WIDTHxDEPTH",
                         help=f"train these shapes at {HELD_OUT_BUDGET:g} FLOPs, after the study")  # fmt: skip

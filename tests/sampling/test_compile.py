@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bayes_scaling import build_model, load_spec
+from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.spec import Prior
 from bayes_scaling.sampling.compile import compile_model, constrain, with_model_data
 from bayes_scaling.sampling.nuts import Sampling, draw_posterior
@@ -39,7 +40,7 @@ def compiled(model):
 def test_the_log_density_and_its_gradient_are_pymcs(model, compiled):
     start = model.initial_point()
     rng = np.random.default_rng(3)
-    theirs, slope = model.compile_logp(), model.compile_dlogp()
+    theirs, slope = model.compile_logp(mode=PLAIN), model.compile_dlogp(mode=PLAIN)
     for _ in range(5):
         point = {name: value + 0.3 * rng.normal(size=np.shape(value)) for name, value in start.items()}
         flat = np.concatenate([np.ravel(value) for value in point.values()])

@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayes_scaling import build_model, fit, fit_facts, interval, load_dataset, optimum, read_runs
 from bayes_scaling.errors import InputError, RunsWarning
+from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.spec import list_specs
 from bayes_scaling.planning.parameters import parameters
 
@@ -97,7 +98,7 @@ def test_units_leave_the_density_as_it_is(simulated: pd.DataFrame):
         build_model(simulated.assign(params=simulated["params"] * 1e3, flops=simulated["flops"] * 1e3)),
     ]
     point = models[0].initial_point()
-    values = [float(model.compile_logp()(point)) for model in models]
+    values = [float(model.compile_logp(mode=PLAIN)(point)) for model in models]
     np.testing.assert_allclose(values, values[0], rtol=1e-9)
 
 
@@ -160,7 +161,7 @@ print(hashlib.sha256(b"".join(values)).hexdigest())
 
 
 def test_a_seed_gives_the_same_bits_in_every_process(tmp_path: Path):
-    """With machine code just compiled or read from the cache, on one core or two."""
+    """With machine code just compiled on one core, or read from the cache on two."""
     environment = {**os.environ, "PYTENSOR_FLAGS": f"base_compiledir={tmp_path}"}
 
     def draws(cores: int) -> str:
@@ -169,7 +170,7 @@ def test_a_seed_gives_the_same_bits_in_every_process(tmp_path: Path):
 
     fresh = draws(1)
     assert any(tmp_path.rglob("*.nbi")), "nothing was cached: this test would compare nothing"
-    assert fresh == draws(1) == draws(2)
+    assert fresh == draws(2)
 
 
 def test_another_seed_gives_other_draws(simulated: pd.DataFrame):
