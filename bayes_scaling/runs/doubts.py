@@ -81,7 +81,7 @@ def warn_before_fitting(runs: pd.DataFrame) -> None:
         names = ", ".join(map(repr, recipes[:RUNS_SHOWN])) + (", …" if len(recipes) > RUNS_SHOWN else "")
         warn_of_runs(
             f"{place}: one law is fitted to runs of {len(recipes)} recipes ({names}), which may well obey "
-            f"different ones; fit each by itself: where = 'recipe == {recipes[0]!r}'"
+            f"different ones; fit each by itself: --where 'recipe == \"{recipes[0]}\"'"
         )
     k = runs["flops"] / runs["params"] / runs["tokens"]
     mean = float(np.exp(np.log(k).mean()))

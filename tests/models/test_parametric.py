@@ -90,5 +90,5 @@ def test_a_spread_of_flops_per_parameter_and_token_is_told(simulated: pd.DataFra
 
 
 def test_one_law_for_several_recipes_is_told(simulated: pd.DataFrame):
-    with pytest.warns(RunsWarning, match=r"2 recipes \('web', 'wiki'\).*where = 'recipe == 'web''"):
+    with pytest.warns(RunsWarning, match=r"2 recipes \('web', 'wiki'\).*--where 'recipe == \"web\"'"):
         build_model(simulated.assign(recipe=["web", "wiki"] * 30))
