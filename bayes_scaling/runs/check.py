@@ -20,7 +20,7 @@ PARAMS_COUNTS = ("total", "non_embedding", "unstated")
 """What the column params may count."""
 
 FINISHED = ("", "completed", "complete", "finished", "done", "ok", "success", "succeeded")
-UNFINISHED = ("failed", "diverged", "running", "crashed", "killed")
+UNFINISHED = ("failed", "diverged", "running", "crashed", "killed", "preempted", "cancelled", "timeout")
 """The values of a column `status`, in any case: whose runs stay, and whose are left out by name."""
 
 NAME_IT = "if it has another name, say so: columns={'params': 'Model Size'} (--columns 'params=Model Size')"
@@ -303,7 +303,10 @@ def _texts(table: pd.DataFrame, problems: Problems) -> dict[str, list[str]]:
     for row, cell in enumerate(table["status"].tolist() if "status" in table else []):
         if to_text(cell).lower() not in FINISHED:
             problems.append(
-                (row, f"column status: {show(cell)} is no known status; known: {known}, or blank")
+                (
+                    row,
+                    f"column status: {show(cell)} is no known status; known: {known}, or blank; leave other rows out by where",
+                )
             )
     return texts
 

@@ -186,7 +186,7 @@ def load_runs(
     Parameters
     ----------
     source : str or Path
-        A path; or the name of a set, unless a file of that path exists.
+        A path; or the name of a set, unless there is such a path.
     where : str, optional
         As for `read_runs`; on a named set it selects further among the set's runs.
     columns, scale, params_count, loss_unit : optional
@@ -205,7 +205,7 @@ def load_runs(
     from bayes_scaling.runs.read import read_runs
 
     name = str(source)
-    if isinstance(source, Path) or Path(name).parts[1:] or Path(name).suffix or Path(name).is_file():
+    if isinstance(source, Path) or Path(name).parts[1:] or Path(name).suffix or Path(name).exists():
         return read_runs(
             source, columns=columns, where=where, scale=scale, params_count=params_count, loss_unit=loss_unit
         )

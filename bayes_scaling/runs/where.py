@@ -119,7 +119,7 @@ def select(table: pd.DataFrame, expression: str) -> pd.Series:
             node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
-        example = 'write such as params > "1B" and loss < 3'
+        example = 'write such as params > "1B" and loss < 3, quantities such as 1B in quotes'
         raise InputError(f"{question.place}: cannot be read ({reason}); {example}") from None
     if _depth(node) > MAX_DEPTH:
         raise InputError(f"{question.place}: is nested more than {MAX_DEPTH} deep; shorten it")
