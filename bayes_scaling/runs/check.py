@@ -302,12 +302,8 @@ def _texts(table: pd.DataFrame, problems: Problems) -> dict[str, list[str]]:
     known = ", ".join((*FINISHED[1:], *UNFINISHED))
     for row, cell in enumerate(table["status"].tolist() if "status" in table else []):
         if to_text(cell).lower() not in FINISHED:
-            problems.append(
-                (
-                    row,
-                    f"column status: {show(cell)} is no known status; known: {known}, or blank; leave other rows out by where",
-                )
-            )
+            remedy = f"known: {known}, or blank; leave other rows out by where"
+            problems.append((row, f"column status: {show(cell)} is no known status; {remedy}"))
     return texts
 
 
