@@ -2,8 +2,9 @@
 
     python benchmarks/run.py [RUNS.csv --where "source_excluded == 0"] [--repeat 5] [--json results.json]
 
-Every figure comes from fresh processes, ours and theirs in turn, and is a median. Without RUNS.csv the
-embedded simulated runs are used. The naive baselines take minutes.
+Every figure comes from fresh processes: our own wall times are medians of the repeats, while the rates and
+the naive baselines, which take minutes, are measured once. Without RUNS.csv the embedded simulated runs
+are used.
 """
 
 from __future__ import annotations

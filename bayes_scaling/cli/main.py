@@ -14,8 +14,8 @@ import typer
 from bayes_scaling.cli import data, demo, fit, optimum
 from bayes_scaling.errors import BayesScalingError, InputError, NotConvergedError
 
-FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
-"""Exit codes; 0 is good, and 3 (`output.NOT_CONVERGED`) a result whose convergence verdict is bad."""
+FAILED, WRONG_INPUT = 1, 2
+"""Exit codes; 0 is good, 3 (`output.NOT_CONVERGED`) a result whose verdict is bad, 130 an interruption."""
 
 app = typer.Typer(
     name="bayes-scaling",
@@ -64,9 +64,6 @@ def main() -> None:
         _fail(error, str(error), WRONG_INPUT, debug)
     except BayesScalingError as error:
         _fail(error, str(error), FAILED, debug)
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -44,7 +44,7 @@ class Verdict:
         rules = [
             (
                 self.rhat_max <= RHAT_MAX,
-                f"R-hat {self.rhat_max:.3f} is above {RHAT_MAX}: the chains disagree; "
+                f"R-hat {self.rhat_max:.4f} is above {RHAT_MAX}: the chains disagree; "
                 "raise --tune and --draws",
             ),
             (

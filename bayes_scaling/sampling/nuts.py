@@ -84,11 +84,19 @@ def draw_posterior(
         All free and deterministic variables.
     sample_stats : Dataset, dims chain, draw
         What the sampler tells of each draw, `diverging` and `energy` among it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the sampling was interrupted: draws are given all or not at all.
     """
     if sampling.sampler == "nutpie":
         posterior, sample_stats = _draw_with_nutpie(model, sampling, progress, compiled)
     else:
         posterior, sample_stats = _draw_with_pymc(model, sampling, progress)
+    if (posterior.sizes["chain"], posterior.sizes["draw"]) != (sampling.chains, sampling.draws):
+        # Both samplers keep an interruption to themselves and give the draws so far.
+        raise KeyboardInterrupt
     return _plain(posterior), _plain(sample_stats)
 
 
@@ -113,8 +121,8 @@ def _draw_with_nutpie(
         target_accept=sampling.target_accept,
     )
     points = trace["posterior"][POINT].transpose("chain", "draw", ...).values
-    if points.shape[1] < sampling.draws or np.isnan(points).any():
-        # nutpie keeps an interruption to itself and gives the draws so far, filled up with NaN.
+    if np.isnan(points).any():
+        # Chains of which one was interrupted earlier are filled up to one length.
         raise KeyboardInterrupt
     return constrain(model, points), trace["sample_stats"].to_dataset()
 

@@ -12,6 +12,7 @@ import arviz_stats
 import numpy as np
 import nutpie
 import pandas as pd
+import pymc as pm
 import pytest
 import xarray as xr
 
@@ -106,11 +107,10 @@ def test_units_leave_the_density_as_it_is(simulated: pd.DataFrame):
 def test_runs_of_several_recipes_are_fitted_with_a_word_of_warning(shared: Path, name: str):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tree = fit(read_runs(shared / name / "runs.csv"), seed=1, draws=500, tune=500, chains=4)
+        tree = fit(read_runs(shared / name / "runs.csv"), seed=1)
     assert any("recipes" in str(warning.message) for warning in caught)
     assert any("recipes" in text for text in fit_facts(tree)["warnings"])
-    verdict = fit_facts(tree)["verdict"]
-    assert verdict["converged"] == (not verdict["problems"])
+    assert converged(tree), fit_facts(tree)["verdict"]["problems"]
 
 
 @pytest.mark.filterwarnings("ignore::bayes_scaling.errors.RunsWarning")
@@ -217,6 +217,18 @@ def test_an_interruption_ends_the_fit_and_gives_no_half_of_it(simulated: pd.Data
     monkeypatch.setattr(nutpie, "sample", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(simulated, draws=20, tune=50, chains=2)
+
+
+def test_an_interruption_of_pymcs_sampler_is_one_too(simulated: pd.DataFrame, monkeypatch):
+    """It answers Ctrl-C with the draws so far."""
+    whole = pm.sample
+
+    def interrupted(**options):
+        return whole(**{**options, "draws": options["draws"] - 3})
+
+    monkeypatch.setattr(pm, "sample", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(simulated, draws=20, tune=20, chains=2, sampler="pymc")
 
 
 def test_an_option_misspelt_is_refused(simulated: pd.DataFrame):
