@@ -22,6 +22,7 @@ _HOME = {
     "save_fit": "sampling.artefact",
     "open_fit": "sampling.artefact",
     "optimum": "planning.optimum",
+    "predict": "planning.predict",
     "compare": "planning.compare",
     "disagreements": "planning.disagreements",
     "read_curves": "runs.curves",

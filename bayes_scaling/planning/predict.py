@@ -1,0 +1,125 @@
+"""The loss of runs not yet trained, for every draw of a fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InputError
+from bayes_scaling.laws import chinchilla, isoflop
+from bayes_scaling.models.noise import draw_losses, noise_scale
+from bayes_scaling.models.spec import spec_from_dict
+from bayes_scaling.planning.numbers import positive_numbers
+from bayes_scaling.planning.optimum import extrapolation, optimum
+from bayes_scaling.sampling.artefact import fit_facts, require_converged
+
+_SEED = 20_220_330
+"""Of the noise and the curvature of a new budget: the same fit gives the same answer."""
+
+
+def predict(
+    fit: xr.DataTree,
+    params: float | list[float] | np.ndarray,
+    tokens: float | list[float] | np.ndarray,
+    *,
+    flops: float | list[float] | np.ndarray | None = None,
+    allow_unconverged: bool = False,
+) -> xr.Dataset:
+    """Posterior predictive loss of planned runs.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`.
+    params, tokens : float or list of float
+        Size (in the count of the runs) and tokens of each plan; as many of the one as of the other.
+    flops : float or list of float, optional
+        Compute of each plan in FLOPs; k N D unless given, with the k of the runs.
+    allow_unconverged : bool
+        Answer although the fit breaks a convergence rule.
+
+    Returns
+    -------
+    Dataset
+        law (what the model's law gives the plan) and loss (what one run of it would show: with the scatter of
+        one more budget, if the model has budgets, and with the noise of a run), dims chain, draw, plan, in
+        the loss's unit; params, tokens, flops and extrapolation (by what factor the compute lies outside that
+        of the runs), dims plan.
+
+    Raises
+    ------
+    InputError
+        If a size, a number of tokens or of FLOPs is not positive and finite, or they differ in number.
+    NotConvergedError
+        If the fit is not converged and its use was not allowed.
+    """
+    require_converged(fit, allow_unconverged=allow_unconverged)
+    facts, constant = fit_facts(fit), fit["constant_data"].dataset
+    posterior, spec = fit["posterior"].dataset, spec_from_dict(fit_facts(fit)["spec"])
+    plan = _plans(params=params, tokens=tokens, flops=flops)
+    if flops is None:
+        plan["flops"] = float(constant["flops_per_param_token"]) * plan["params"] * plan["tokens"]
+
+    compute_ratio = plan["flops"] / np.exp(np.log(constant["flops"]).mean())
+    if spec.law == "chinchilla":
+        law = chinchilla.loss(
+            plan["params"], plan["tokens"], **{n: posterior[n] for n in ("E", "A", "B", "alpha", "beta")}
+        )
+        mu = law
+    else:
+        law, mu = (
+            _profile_loss(fit, plan, compute_ratio, new_budget=new, allow_unconverged=allow_unconverged)
+            for new in (False, True)
+        )
+    scale = noise_scale(
+        spec.noise,
+        sigma=posterior["sigma"],
+        sigma_growth=posterior.get("sigma_growth"),
+        compute_ratio=compute_ratio,
+    )
+    if spec.noise.scale == "raw":
+        scale = scale * np.exp(np.log(fit["observed_data"]["loss"]).mean())
+    mu = mu.transpose("chain", "draw", "plan")
+    loss = draw_losses(spec.noise, mu, scale, posterior.get("nu"), rng=np.random.default_rng(_SEED))
+    answer = xr.Dataset({"law": law.transpose("chain", "draw", "plan"), "loss": loss, **plan})
+    answer["extrapolation"] = extrapolation(plan["flops"], constant["flops"])
+    for name in ("law", "loss"):
+        answer[name].attrs["units"] = facts["labels"].get("loss_unit", "")
+    answer.attrs = {"model": facts["model"], "converged": int(facts["verdict"]["converged"])}
+    return answer
+
+
+def _plans(**given: Any) -> dict[str, xr.DataArray]:
+    """Label the numbers of the plans, as many of each kind."""
+    plan = {
+        name: xr.DataArray(positive_numbers(name, values), dims="plan")
+        for name, values in given.items()
+        if values is not None
+    }
+    if len({values.size for values in plan.values()}) > 1:
+        counts = ", ".join(f"{values.size} {name}" for name, values in plan.items())
+        raise InputError(f"each plan needs its own {' and '.join(plan)}, but there are {counts}")
+    return plan
+
+
+def _profile_loss(
+    fit: xr.DataTree,
+    plan: dict[str, xr.DataArray],
+    compute_ratio: xr.DataArray,
+    *,
+    new_budget: bool,
+    allow_unconverged: bool,
+) -> xr.DataArray:
+    """Loss on the profile of each plan's own compute, whose minimum and curvature the frontier gives."""
+    posterior = fit["posterior"].dataset
+    at = optimum(fit, plan["flops"].values, new_budget=new_budget, allow_unconverged=allow_unconverged)
+    least = at[["params_opt", "loss_opt"]].rename(compute="plan").drop_vars("plan")
+    log_kappa = np.log(posterior["kappa"]) + posterior["kappa_slope"] * np.log(compute_ratio)
+    if new_budget:
+        luck = np.random.default_rng([_SEED, 1]).normal(size=posterior["kappa"].shape)
+        log_kappa = log_kappa + posterior["kappa_scatter"] * posterior["kappa"].copy(data=luck)
+    skew: dict[str, Any] = {name: posterior[name] for name in ("alpha", "beta") if name in posterior}
+    rise = isoflop.rise(np.log(plan["params"] / least["params_opt"]), **skew)
+    return least["loss_opt"] * (1 + np.exp(log_kappa) * rise)
