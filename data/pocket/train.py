@@ -56,7 +56,7 @@ SHAPES = (
     (80, 3), (96, 3), (96, 4), (128, 3), (128, 4), (160, 4), (160, 6), (192, 6),
 )  # fmt: skip
 """Ladder of (width, depth), smallest first; a budget uses a stretch of it."""
-BUDGETS = {1e11: (0, 8), 3e11: (1, 10), 1e12: (2, 11), 3e12: (4, 12), 1e13: (5, 14), 3e13: (7, 16)}
+BUDGETS = {1e11: (0, 8), 3e11: (1, 10), 1e12: (2, 11), 3e12: (4, 14), 1e13: (5, 16), 3e13: (8, 18)}
 """Budget in FLOPs: the stretch of SHAPES trained with it, fourfold around its minimum on both sides."""
 REPEATED = (3e11, 1e12)
 """Budgets trained with every seed, so that run noise is known; the others use the first seed."""
