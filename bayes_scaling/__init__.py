@@ -25,6 +25,7 @@ _HOME = {
     "predict": "planning.predict",
     "compare": "planning.compare",
     "disagreements": "planning.disagreements",
+    "rank_models": "planning.ranking",
     "read_curves": "runs.curves",
     "load_curves": "runs.datasets",
     "reduce_curves": "approaches.envelope",

@@ -66,6 +66,7 @@ def run_approaches(
     within: float | None = None,
     seed: int = 0,
     workers: int = 1,
+    label: str = "",
     progress: bool = False,
 ) -> list[Approach]:
     """Run the three approaches and their bootstraps.
@@ -85,6 +86,8 @@ def run_approaches(
         Of approach 1, as for `approach_1`.
     degree, within
         Degree of approach 2's polynomials, and how far they reach, as for `approach_2`.
+    label : str
+        What the progress bars say after the approach's name, such as " of c4 (2 of 30)".
     progress : bool
         Show progress bars on standard error.
 
@@ -106,10 +109,11 @@ def run_approaches(
     resampled = partial(
         bootstrap, resamples=resamples, scheme=scheme, seed=seed, workers=workers, progress=progress
     )
+    names = [f"{name}{label}" for name in NAMES]
     return [
-        _approach_1(curves, resampled, hull, keep_unbracketed, runs),
-        _approach_2(runs, clusters, clustered, resampled, degree, within),
-        _approach_3(runs, clusters, clustered, resampled),
+        _approach_1(curves, partial(resampled, what=names[0]), hull, keep_unbracketed, runs),
+        _approach_2(runs, clusters, clustered, partial(resampled, what=names[1]), degree, within),
+        _approach_3(runs, clusters, clustered, partial(resampled, what=names[2])),
     ]
 
 
@@ -145,6 +149,8 @@ def _approach_1(
     if curves is None:
         reason = "needs training curves: a table of run_id, params, tokens, loss, several points a run"
         return Approach(NAMES[0], reason=reason)
+    if not curves.sizes["curve"]:
+        return Approach(NAMES[0], reason="none of the training curves has the run_id of one of these runs")
     from bayes_scaling.approaches.envelope import approach_1
 
     estimator = partial(approach_1, curves, hull=hull, keep_unbracketed=keep_unbracketed)
@@ -158,7 +164,7 @@ def _approach_1(
         f"{frontier['unbracketed'].item():.0%} of it is of the smallest or largest size there, "
         f"{'and kept' if keep_unbracketed else 'and left out'}",
     ]
-    resamples = resampled(estimator, np.arange(count), what=NAMES[0])
+    resamples = resampled(estimator, np.arange(count))
     notes += _frontier_notes(frontier, resamples, runs)
     return Approach(NAMES[0], frontier, resamples, count, notes=notes)
 
@@ -194,7 +200,7 @@ def _approach_2(
     if "budget" not in runs:
         notes.append(f"grouped by {profiles.attrs['grouped_by']}")
     used = int(frontier["runs"].isel(resample=0).where(usable, 0).sum())
-    resamples = resampled(estimator, clusters, what=NAMES[1])
+    resamples = resampled(estimator, clusters)
     notes += [*_frontier_notes(frontier, resamples, runs), *clustered]
     return Approach(NAMES[1], frontier, resamples, used, notes=notes)
 
@@ -209,7 +215,7 @@ def _approach_3(
         reason = "in the law that fits best the loss does not fall with size and with data: it has no optimum"
         return Approach(NAMES[2], reason=reason)
     estimator: Estimator = partial(parametric.approach_3, runs, near=frontier)
-    resamples = resampled(estimator, clusters, what=NAMES[2])
+    resamples = resampled(estimator, clusters)
     return Approach(NAMES[2], frontier, resamples, len(runs), notes=clustered)
 
 

@@ -77,6 +77,9 @@ def compare(
 ) -> None:
     """Compare the Chinchilla paper's three approaches, with bootstrap intervals, with posteriors.
 
+    Of several recipes each is compared by itself. Posteriors of the same runs are also ranked, by how well
+    they predict each run's loss from the others.
+
     Exit code 3 says that a posterior does not pass the convergence rules.
     """
     from bayes_scaling.approaches.bootstrap import check_resampling
@@ -86,6 +89,7 @@ def compare(
     from bayes_scaling.intervals import check_prob
     from bayes_scaling.planning.compare import compare as compare_all
     from bayes_scaling.planning.optimum import check_budgets, default_budgets
+    from bayes_scaling.planning.ranking import rank_models
     from bayes_scaling.plots.axes import check_figure, save_figure
     from bayes_scaling.sampling.artefact import fit_facts, open_fit, require_converged
 
@@ -99,7 +103,9 @@ def compare(
         check_figure(figure)
     if (model or fit) and not posterior:
         raise InputError("--no-posterior leaves out what --model and --fit ask for; give one or the other")
-    fits = [open_fit(path, groups=("posterior", "constant_data")) for path in fit or []]
+    # Models that describe the same runs are ranked, by every draw's density of every loss: most of a file.
+    ranked = ("observed_data", "log_likelihood") if len(fit or []) + len(model or []) > 1 else ()
+    fits = [open_fit(path, groups=("posterior", "constant_data", *ranked)) for path in fit or []]
     for saved in fits:
         require_converged(saved, allow_unconverged=allow_unconverged)
     table = options.load_table(runs, columns, where, scale, params_count, loss_unit)
@@ -145,7 +151,8 @@ def compare(
         from bayes_scaling.plots.compare import plot_compare
 
         save_figure(plot_compare(comparison), figure)
-    (print_json if json else print_compare)(compare_document(comparison))
+    ranking = rank_models(fits, allow_unconverged=True) if len(fits) > 1 else None
+    (print_json if json else print_compare)(compare_document(comparison, ranking))
     if not all(fit_facts(each)["verdict"]["converged"] for each in fits):
         raise typer.Exit(NOT_CONVERGED)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from bayes_scaling.intervals import interval, interval_dict
 from bayes_scaling.planning.parameters import parameters
 from bayes_scaling.sampling.artefact import fit_facts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PER_BUDGET = ("params_opt", "tokens_opt", "tokens_per_param", "loss_opt")
 
@@ -38,19 +41,22 @@ def fit_document(fit: xr.DataTree, prob: float) -> dict[str, Any]:
     }
 
 
-def compare_document(comparison: xr.Dataset) -> dict[str, Any]:
-    """Describe a comparison, as `compare` returns it: one entry an estimator."""
+def compare_document(comparison: xr.Dataset, ranking: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Describe a comparison, as `compare` returns it: one entry a method and recipe; and a ranking."""
     # Not above: `optimum` has documents too, and need not wait for the approaches to be imported.
     from bayes_scaling.planning.disagreements import disagreements, overlaps_known
 
-    names = [str(name) for name in comparison["estimator"].values]
+    recipes = comparison["recipe"].values
     methods = []
-    for name in names:
+    for name, recipe in zip(comparison["estimator"].values, recipes, strict=True):
         one = comparison.sel(estimator=name)
         available = bool(one["available"])
+        # Of one recipe, so that the bare names are judges enough.
+        judges = comparison["estimator"].values[recipes == recipe]
         methods.append(
             {
-                "method": name,
+                "method": str(one["method"].item()),
+                "recipe": str(recipe) or None,
                 "available": available,
                 "converged": bool(one["converged"]),
                 "prob": float(one["prob"]),
@@ -63,7 +69,12 @@ def compare_document(comparison: xr.Dataset) -> dict[str, Any]:
                         "compute": float(at["compute"]),
                         **{each: interval_dict(at[each]) for each in PER_BUDGET},
                         "extrapolation": float(at["extrapolation"]),
-                        "misspent": {judge: float(at["misspent"].sel(judge=judge)) for judge in names},
+                        "misspent": {
+                            str(comparison["method"].sel(estimator=judge).item()): float(
+                                at["misspent"].sel(judge=judge)
+                            )
+                            for judge in judges
+                        },
                     }
                     for i in range(comparison.sizes["compute"])
                     if available
@@ -74,10 +85,13 @@ def compare_document(comparison: xr.Dataset) -> dict[str, Any]:
     return {
         "prob": comparison.attrs["prob"],
         "compute": comparison["compute"].values.tolist(),
-        "extrapolation": comparison["extrapolation"].values.tolist(),
         "methods": methods,
         "comparable": overlaps_known(comparison),
         "disagreements": disagreements(comparison),
+        "ranking": [
+            {**row, "notes": row["notes"].splitlines()}
+            for row in ([] if ranking is None else ranking.reset_index().to_dict("records"))
+        ],
     }
 
 

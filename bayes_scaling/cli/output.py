@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.quantities import format_quantity
@@ -31,29 +31,44 @@ def console() -> Console:
     """Return standard output as rich writes it: in colour at a terminal, and with long lines in a pipe."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    # Names of recipes and runs may hold brackets and colons, which are no markup.
+    width = None if sys.stdout.isatty() else 200
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_table(
-    title: str, columns: list[str], rows: list[list[str]], *, texts: int = 1, wrap: bool = False
+    title: str,
+    columns: list[str],
+    rows: list[list[str]],
+    *,
+    texts: int = 1,
+    wrap: bool = False,
+    gives_way: int | None = None,
+    sections: Collection[int] = (),
 ) -> None:
     """Print a table: its first columns, `texts` of them, to the left, and numbers to the right.
 
-    With `wrap` numbers too may break at a blank: the cells of a wide table hold intervals.
+    With `wrap` numbers too may break at a blank: the cells of a wide table hold intervals. `gives_way` is the
+    text column that may break its lines; unless given the last, where there are several. The rows numbered in
+    `sections` each open a part of the table.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    if gives_way is None and texts > 1:
+        gives_way = texts - 1
     for i, column in enumerate(columns):
-        # A name that is cut short names nothing: the last text gives way, by breaking its lines.
+        # A name that is cut short names nothing: one text gives way, by breaking its lines.
         table.add_column(
             column,
             justify="left" if i < texts else "right",
             overflow="fold",
-            no_wrap=not (wrap and i >= texts) and (i != texts - 1 or texts == 1),
+            no_wrap=not (wrap and i >= texts) and i != gives_way,
         )
-    for row in rows:
+    for i, row in enumerate(rows):
+        if i in sections:
+            table.add_section()
         table.add_row(*row)
     console().print(table)
 
@@ -122,31 +137,104 @@ def _warn_of_extrapolation(factors: list[float]) -> None:
 
 def print_compare(document: dict[str, Any]) -> None:
     """Print the estimators side by side, one table a budget, from their JSON document."""
-    columns = ["method", "a", "b", "N_opt", "D_opt", "D / N", "loss", "runs"]
+    methods = document["methods"]
+    several = any(method["recipe"] for method in methods)
+    columns = [
+        *(["recipe"] if several else []),
+        "method",
+        "a",
+        "b",
+        "N_opt",
+        "D_opt",
+        "D / N",
+        "loss",
+        "runs",
+    ]
+    # One law for all recipes is of all of them; what rests on none of the runs is of none.
+    recipes = [method["recipe"] or ("(all of them)" if method["runs"] else "-") for method in methods]
+    starts = [i for i in range(1, len(methods)) if recipes[i] != recipes[i - 1]]
     for i, compute in enumerate(document["compute"]):
         rows = []
-        for method in document["methods"]:
+        for number, method in enumerate(methods):
             at = method["optima"][i] if method["available"] else {}
-            cells = [_with_interval(method[power], "{:.3f}".format) for power in ("a", "b")]
+            opens = number == 0 or number in starts
+            cells = [recipes[number] if opens else ""] if several else []
+            cells += [method["method"]]
+            cells += [_with_interval(method[power], "{:.3f}".format) for power in ("a", "b")]
             cells += [_with_interval(at.get(name), write) for name, (_, write) in _QUANTITIES.items()]
-            rows.append([method["method"], *cells, str(method["runs"] or "-")])
-        title = f"compute optimum at {_budget(compute, document['extrapolation'][i])}"
-        print_table(f"{title}; {document['prob']:.0%} intervals", columns, rows, wrap=True)
+            rows.append([*cells, str(method["runs"] or "-")])
+        title = (
+            f"compute optimum at {_budget(compute, _furthest(document, i))}; {document['prob']:.0%} intervals"
+        )
+        if several:
+            print_table(title, columns, rows, texts=2, wrap=True, gives_way=0, sections=starts)
+        else:
+            print_table(title, columns, rows, wrap=True)
     say = console().print
-    for method in document["methods"]:
+    for line in _notes(methods):
+        say(line)
+    agreed = ["all intervals of N_opt and of the loss overlap"] if document["comparable"] else []
+    if several and agreed:
+        agreed = [f"within each recipe {agreed[0]}"]
+    for sentence in document["disagreements"] or agreed:
+        say(sentence, style="bold")
+    _warn_of_extrapolation([_furthest(document, i) for i in range(len(document["compute"]))])
+    for method in methods:
+        if not method["converged"]:
+            say(f"{_whose(method)} is from a fit that is NOT converged", style="bold red")
+    _print_ranking(document["ranking"])
+
+
+def _furthest(document: dict[str, Any], budget: int) -> float:
+    """By what factor a budget lies outside the compute of the runs, the most of all recipes."""
+    answered = [method for method in document["methods"] if method["available"]]
+    return max((method["optima"][budget]["extrapolation"] for method in answered), default=1.0)
+
+
+def _whose(method: dict[str, Any]) -> str:
+    return f"{method['method']} [{method['recipe']}]" if method["recipe"] else str(method["method"])
+
+
+def _notes(methods: list[dict[str, Any]]) -> list[str]:
+    """Say what to know of each method, once where that is the same for several recipes."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for method in methods:
         told = [] if method["available"] else [f"not available: {method['reason']}"]
         if method["resamples"]:
             failed = f", {method['failed']} of which gave no estimate" if method["failed"] else ""
             told.append(f"{method['resamples']} resamples{failed}")
         if told := [*told, *method["notes"]]:
-            say(f"{method['method']}: {'; '.join(told)}")
-    agreed = ["all intervals of N_opt and of the loss overlap"] if document["comparable"] else []
-    for sentence in document["disagreements"] or agreed:
-        say(sentence, style="bold")
-    _warn_of_extrapolation(document["extrapolation"])
-    for method in document["methods"]:
-        if not method["converged"]:
-            say(f"{method['method']} is from a fit that is NOT converged", style="bold red")
+            said.setdefault((method["method"], "; ".join(told)), []).append(method["recipe"] or "")
+    return [
+        f"{name} [{', '.join(recipes)}]: {told}" if any(recipes) else f"{name}: {told}"
+        for (name, told), recipes in said.items()
+    ]
+
+
+def _print_ranking(ranking: list[dict[str, Any]]) -> None:
+    """Print each group of models that describe the same losses, best first, and what to know of each."""
+    say = console().print
+    for group in dict.fromkeys(row["group"] for row in ranking):
+        members = [row for row in ranking if row["group"] == group]
+        if len(members) > 1:
+            title = (
+                f"models by leave-one-out predictive density (ELPD) of the same {members[0]['runs']} losses"
+            )
+            rows = [
+                [
+                    row["model"],
+                    f"{row['elpd']:.1f} ± {row['se']:.1f}",
+                    f"{row['elpd_diff']:.1f} ± {row['dse']:.1f}" if row["rank"] > 1 else "-",
+                    f"{row['weight']:.2f}",
+                    f"{row['p']:.1f}",
+                    str(row["high_k"]),
+                ]
+                for row in members
+            ]
+            print_table(title, ["model", "ELPD", "less the best's", "weight", "p", "high Pareto k"], rows)
+        for row in members:
+            if row["notes"]:
+                say(f"{row['model']}: {'; '.join(row['notes'])}")
 
 
 def _with_interval(value: dict[str, float] | None, write: Callable[[float], str]) -> str:

@@ -23,7 +23,8 @@ def disagreements(comparison: xr.Dataset) -> list[str]:
     Returns
     -------
     list of str
-        For each budget a sentence for each pair of estimators whose intervals of N_opt do not overlap, with
+        For each recipe by itself, and what is of all runs, and each budget: a sentence for each pair of
+        estimators whose intervals of N_opt do not overlap, with
         the share of the compute misspent by each if the other is right; then one for each whose intervals of
         the loss at the optimum do not. An N_opt that was published without an interval counts as a point, and
         two of those are not compared; nor is a published loss, which is of other data.
@@ -36,25 +37,34 @@ def disagreements(comparison: xr.Dataset) -> list[str]:
     if "misspent" not in comparison:
         raise InputError("disagreements takes what compare returns, and this Dataset is not")
     sentences = []
-    for i, compute in enumerate(comparison["compute"].values):
-        at = comparison.isel(compute=i)
-        where = f"at {format_quantity(float(compute))} FLOP"
-        for one, other, ranges in _apart(at, "params_opt", format_quantity):
-            sentences.append(f"{where} N_opt of {ranges} do not overlap: {_cost(at, one, other)}")
-        own = at.isel(estimator=np.flatnonzero(at["loss_opt"].sel(statistic="low").notnull()))
-        for _, _, ranges in _apart(own, "loss_opt", "{:.4g}".format):
-            sentences.append(f"{where} the loss at the optimum of {ranges} do not overlap")
+    for recipe in _recipes(comparison):
+        own = comparison.isel(estimator=np.flatnonzero(comparison["recipe"] == recipe))
+        for i, compute in enumerate(comparison["compute"].values):
+            at = own.isel(compute=i)
+            where = f"{recipe}, at" if recipe else "at"
+            where = f"{where} {format_quantity(float(compute))} FLOP"
+            for one, other, ranges in _apart(at, "params_opt", format_quantity):
+                sentences.append(f"{where} N_opt of {ranges} do not overlap: {_cost(at, one, other)}")
+            known = at.isel(estimator=np.flatnonzero(at["loss_opt"].sel(statistic="low").notnull()))
+            for _, _, ranges in _apart(known, "loss_opt", "{:.4g}".format):
+                sentences.append(f"{where} the loss at the optimum of {ranges} do not overlap")
     return sentences
 
 
 def overlaps_known(comparison: xr.Dataset) -> bool:
-    """Tell whether at least two estimators have an interval of N_opt, so that they could disagree."""
-    return int(np.isfinite(comparison["params_opt"].sel(statistic="low").isel(compute=0)).sum()) > 1
+    """Tell whether two estimators of one recipe have an interval of N_opt, so that they could disagree."""
+    has_interval = np.isfinite(comparison["params_opt"].sel(statistic="low").isel(compute=0))
+    return any(int(has_interval[comparison["recipe"] == name].sum()) > 1 for name in _recipes(comparison))
+
+
+def _recipes(comparison: xr.Dataset) -> list[str]:
+    return list(dict.fromkeys(comparison["recipe"].values.tolist()))
 
 
 def _apart(at: xr.Dataset, quantity: str, write: Callable[[float], str]) -> Iterator[tuple[str, str, str]]:
     """Find the pairs whose intervals do not overlap, and say their ranges."""
     known = {str(name): _range(at.sel(estimator=name), quantity) for name in at["estimator"].values}
+    said = dict(zip(known, at["method"].values.tolist(), strict=True))
     for (one, (low, high)), (other, (other_low, other_high)) in combinations(known.items(), 2):
         # Where nothing is known neither comparison holds.
         apart = high < other_low or other_high < low
@@ -62,7 +72,8 @@ def _apart(at: xr.Dataset, quantity: str, write: Callable[[float], str]) -> Iter
             yield (
                 one,
                 other,
-                f"{one} ({_said(low, high, write)}) and of {other} ({_said(other_low, other_high, write)})",
+                f"{said[one]} ({_said(low, high, write)}) and of "
+                f"{said[other]} ({_said(other_low, other_high, write)})",
             )
 
 
@@ -82,5 +93,6 @@ def _cost(at: xr.Dataset, one: str, other: str) -> str:
     for planner, judge in ((one, other), (other, one)):
         share = float(at["misspent"].sel(estimator=planner, judge=judge))
         if np.isfinite(share):
-            parts.append(f"{100 * share:.2g} % of the compute is misspent by {planner} if {judge} is right")
+            planned, right = (str(at["method"].sel(estimator=name).item()) for name in (planner, judge))
+            parts.append(f"{100 * share:.2g} % of the compute is misspent by {planned} if {right} is right")
     return ", ".join(parts) or "neither has a law of the loss, so the cost is not known"
