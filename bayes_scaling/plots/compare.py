@@ -25,6 +25,9 @@ _WORDS = {
 }
 _LOGARITHMIC = ("params_opt", "tokens_opt", "tokens_per_param")
 
+MANY = 40
+"""Rows beyond which they stand closer."""
+
 
 def plot_compare(
     comparison: xr.Dataset,
@@ -33,12 +36,13 @@ def plot_compare(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Axes:
-    """Draw every estimator's estimate and interval of one quantity, a row each.
+    """Draw every estimator's estimate and interval of one quantity, a row each, under the name of its recipe.
 
     Parameters
     ----------
     comparison : Dataset
-        From `compare`.
+        From `compare`; or those of its estimators that are to be drawn, as in
+        `comparison.isel(estimator=comparison["recipe"] == "c4")`.
     quantity : {"params_opt", "tokens_opt", "tokens_per_param", "loss_opt", "a", "b"}
         What to draw; at each budget in its own colour, where it depends on the budget.
     ax : Axes, optional
@@ -61,13 +65,14 @@ def plot_compare(
     if quantity not in _WORDS:
         raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
     values = comparison[quantity]
-    names = [str(name) for name in comparison["estimator"].values]
-    ax = axes_or_new(ax, figsize or (8.0, 1.4 + 0.4 * len(names)))
+    names, rows, headings = _places(comparison)
+    slots = len(rows) + len(headings)
+    ax = axes_or_new(ax, figsize or (8.0, 1.4 + (0.4 if slots <= MANY else 0.25) * slots))
     budgets = comparison["compute"].values if "compute" in values.dims else [None]
     for i, budget in enumerate(budgets):
         at = values if budget is None else values.isel(compute=i)
         estimate, low, high = (at.sel(statistic=name).values for name in ("estimate", "low", "high"))
-        y = np.arange(len(names)) + 0.5 * ((i + 0.5) / len(budgets) - 0.5)
+        y = rows + 0.5 * ((i + 0.5) / len(budgets) - 0.5)
         label = None if budget is None else f"{format_quantity(float(budget))} FLOP"
         # Not error bars: a published interval need not hold its own estimate.
         ax.hlines(y, low, high, color=f"C{i}", linewidth=1.6)
@@ -75,15 +80,25 @@ def plot_compare(
         exact = np.where(np.isnan(low), estimate, np.nan)
         ax.plot(exact, y, "o", color=f"C{i}", markerfacecolor="white", markersize=5)
     known = values.sel(statistic="estimate").notnull()
-    for row in np.flatnonzero(~(known.any("compute") if "compute" in known.dims else known)).tolist():
-        why = "says nothing of this" if comparison["available"].values[row] else "not available"
-        ax.text(0.01, row, why, transform=ax.get_yaxis_transform(), va="center", color="0.5")
+    for i in np.flatnonzero(~(known.any("compute") if "compute" in known.dims else known)).tolist():
+        why = "says nothing of this" if comparison["available"].values[i] else "not available"
+        ax.text(0.01, rows[i], why, transform=ax.get_yaxis_transform(), va="center", color="0.5")
     converged = comparison["converged"].values
-    ax.set_yticks(
-        range(len(names)),
-        [name if good else f"{name} (NOT converged)" for name, good in zip(names, converged, strict=True)],
-    )
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    said = [name if good else f"{name} (NOT converged)" for name, good in zip(names, converged, strict=True)]
+    ax.set_yticks(rows, said)
+    for row, heading in headings.items():
+        # Inside, where a long name has room.
+        ax.text(
+            0.01,
+            row,
+            heading,
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            fontweight="bold",
+            parse_math=False,
+        )
+        ax.axhspan(row - 0.5, row + 0.5, color="0.95", zorder=0)
+    ax.set_ylim(slots - 0.5, -0.5)
     if quantity in _LOGARITHMIC:
         log_quantities(ax, x=True)
     ax.grid(axis="x", which="both", color="0.92")
@@ -93,3 +108,17 @@ def plot_compare(
     if "compute" in values.dims:
         ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def _places(comparison: xr.Dataset) -> tuple[list[str], np.ndarray, dict[int, str]]:
+    """Name every row, and place it; and place and word the headings of the recipes, if there are any."""
+    names = [str(name) for name in comparison["method"].values]
+    recipes = [str(recipe) for recipe in comparison["recipe"].values]
+    if not any(recipes):
+        return names, np.arange(len(names)), {}
+    rows, headings = [], {}
+    for i, recipe in enumerate(recipes):
+        if i == 0 or recipe != recipes[i - 1]:
+            headings[i + len(headings)] = recipe or "all recipes together; other runs"
+        rows.append(i + len(headings))
+    return names, np.array(rows), headings
