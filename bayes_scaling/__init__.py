@@ -31,6 +31,7 @@ _HOME = {
     "reduce_curves": "approaches.envelope",
     "interval": "intervals",
     "plot_compare": "plots.compare",
+    "plot_frontier": "plots.frontier",
     "plot_law": "plots.law",
     "plot_optimum": "plots.optimum",
     "plot_profiles": "plots.profiles",

@@ -10,7 +10,11 @@ from bayes_scaling.files import check_writable, replaced
 from bayes_scaling.quantities import format_quantity
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.axes import Axes
+
+type Colour = str | tuple[float, float, float, float]
+"""By name, or as red, green, blue and opacity."""
 
 SIZE = (7.0, 4.6)
 """Width and height of a new figure, in inches."""
@@ -26,6 +30,25 @@ def axes_or_new(ax: Axes | None, figsize: tuple[float, float] | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=figsize or SIZE, layout="constrained")[1]
+
+
+def draw_band(
+    ax: Axes, summary: xr.DataArray, *, color: Colour, alpha: float = 0.3, label: str | None = None
+) -> None:
+    """Shade what lies inside an interval along compute.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    summary : DataArray, dims statistic and compute
+        As from `interval`.
+    color, alpha, label
+        As Matplotlib takes them.
+    """
+    low, high = (summary.sel(statistic=end).to_numpy() for end in ("low", "high"))
+    compute = summary["compute"].to_numpy()
+    ax.fill_between(compute, low, high, color=color, alpha=alpha, label=label, linewidth=0)
 
 
 def log_quantities(ax: Axes, *, x: bool = False, y: bool = False) -> None:

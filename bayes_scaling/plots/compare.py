@@ -116,7 +116,8 @@ def _places(comparison: xr.Dataset) -> tuple[list[str], np.ndarray, dict[int, st
     recipes = [str(recipe) for recipe in comparison["recipe"].values]
     if not any(recipes):
         return names, np.arange(len(names)), {}
-    rows, headings = [], {}
+    rows: list[int] = []
+    headings: dict[int, str] = {}
     for i, recipe in enumerate(recipes):
         if i == 0 or recipe != recipes[i - 1]:
             headings[i + len(headings)] = recipe or "all recipes together; other runs"

@@ -11,7 +11,8 @@ import xarray as xr
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.planning.optimum import optimum
-from bayes_scaling.plots.axes import axes_or_new, log_quantities
+from bayes_scaling.plots.axes import axes_or_new, draw_band, log_quantities
+from bayes_scaling.plots.frontier import draw_minima
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,8 @@ def plot_optimum(
         From `fit` or `open_fit`.
     compute : sequence of float
         Budgets in FLOPs to mark with their interval; the curve reaches at least as far. The compute
-        of the runs is shaded: beyond it the law is extrapolated.
+        of the runs is shaded: beyond it the law is extrapolated. Of an IsoFLOP model the size is drawn with
+        the minima of its profiles.
     quantity : {"params_opt", "tokens_opt", "tokens_per_param"}
         What to draw.
     prob : float
@@ -81,11 +83,10 @@ def plot_optimum(
     # The ratio has no column of its own.
     own = constant[column] if column else constant["tokens"] / constant["params"]
     ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
-    ax.fill_between(
-        reach, band.sel(statistic="low"), band.sel(statistic="high"), color="C0", alpha=0.3, linewidth=0,
-        label=f"{prob:.0%} interval",
-    )  # fmt: skip
+    draw_band(ax, band, color="C0", label=f"{prob:.0%} interval")
     ax.plot(reach, band.sel(statistic="estimate"), color="C0", label=f"{symbol}, median")
+    if quantity == "params_opt" and "params_min" in fit["posterior"].dataset:
+        draw_minima(ax, fit, recipe="", prob=prob, color="C2")
     if len(compute):
         marked = summary(compute)
         middle = marked.sel(statistic="estimate")

@@ -1,0 +1,221 @@
+"""N_opt against compute: the frontier of a fit, and the minima of its IsoFLOP profiles along it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.intervals import PROB, interval
+from bayes_scaling.planning.estimators import recipes_of_runs
+from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.plots.axes import Colour, axes_or_new, draw_band, log_quantities
+from bayes_scaling.sampling.artefact import fit_facts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POINTS, AT_ONCE = 60, 16
+"""Budgets at which the frontier is worked out, and how many of them at once: draws by recipe fill memory."""
+
+MANY = 12
+"""Recipes beyond which the legend is set smaller."""
+
+BEYOND = 10.0
+"""How far the frontier is drawn beyond the runs, as a factor of compute."""
+
+
+def plot_frontier(
+    fit: xr.DataTree,
+    *,
+    prob: float = PROB,
+    recipe: str | None = None,
+    allow_unconverged: bool = False,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw the compute-optimal size against compute: its median and band, and the profiles' minima.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`. Of an IsoFLOP model the minimum of each budget is drawn with its interval,
+        and, where one recipe is drawn, the wider band in which the minimum of one more budget would lie. A
+        law has neither: its frontier is all there is.
+    prob : float
+        Probability inside the bands and the intervals.
+    recipe : str, optional
+        Of a fit that tells recipes apart, which to draw; all, each in its own colour, unless given.
+    allow_unconverged : bool
+        Draw although the fit breaks a convergence rule.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    figsize : tuple of float, optional
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    Axes
+        The line is dashed, and the band pale, where the frontier is extrapolated: beyond the compute of the
+        recipe's runs, up to ten times the most.
+
+    Raises
+    ------
+    InputError
+        If there is no such recipe.
+    NotConvergedError
+        If the fit is not converged and its use was not allowed.
+    """
+    from matplotlib import colormaps
+
+    names = _recipes(fit, recipe)
+    flops, of_runs = fit["constant_data"].dataset["flops"].to_numpy(), recipes_of_runs(fit)
+    ends = {}
+    for name in names:
+        own = flops[of_runs == name] if name else flops
+        ends[name] = float(own.min()), float(own.max()), BEYOND * float(own.max())
+    every = np.array(list(ends.values()))
+    # Each recipe's own ends are among them, so that its line ends there.
+    reach = np.unique(np.concatenate([np.geomspace(every.min(), every.max(), POINTS), every.ravel()]))
+    has_minima, alone = "params_min" in fit["posterior"].dataset, len(names) == 1
+    sizes = _sizes(fit, reach, prob, allow_unconverged)
+    scattered = _sizes(fit, reach, prob, allow_unconverged, new_budget=True) if has_minima and alone else None
+
+    ax = axes_or_new(ax, figsize)
+    for i, (name, (low, high, end)) in enumerate(ends.items()):
+        color = "C0" if alone else colormaps["turbo"]((i + 0.5) / len(names))
+        inside, beyond = (reach >= low) & (reach <= high), (reach >= high) & (reach <= end)
+        for here, solid in ((inside, True), (beyond, False)):
+            if scattered is not None:
+                wide = _of(scattered, name).isel(compute=here)
+                label = f"{prob:.0%} interval of one more budget's minimum" if solid else None
+                draw_band(ax, wide, color=color, alpha=0.12 if solid else 0.07, label=label)
+            band = _of(sizes, name).isel(compute=here)
+            draw_band(ax, band, color=color, alpha=0.35 if solid else 0.2)
+            label = (name or f"N_opt, median and {prob:.0%} interval") if solid else None
+            middle = band.sel(statistic="estimate")
+            ax.plot(reach[here], middle, "-" if solid else "--", color=color, label=label)
+        if has_minima:
+            draw_minima(ax, fit, recipe=name, prob=prob, color="C3" if alone else color)
+    ax.plot([], [], "--", color="C0" if alone else "0.4", label="beyond the runs")
+    log_quantities(ax, x=True, y=True)
+    facts, whose = fit_facts(fit), f", {recipe}" if recipe else ""
+    count = facts["labels"].get("params_count", "unstated")
+    ax.set(
+        xlabel="training compute C (FLOP)",
+        ylabel="parameters" if count == "unstated" else f"parameters ({count.replace('_', '-')})",
+        title=f"{facts['model']}{whose}: N_opt against compute, {prob:.0%} intervals",
+    )
+    many = len(names) > MANY
+    ax.legend(
+        frameon=False,
+        fontsize="x-small" if many else "small",
+        loc="upper left",
+        bbox_to_anchor=(1, 1) if not alone else None,
+    )
+    return ax
+
+
+def draw_minima(ax: Axes, fit: xr.DataTree, *, recipe: str, prob: float, color: Colour) -> None:
+    """Draw the posterior of each IsoFLOP profile's minimum, at the typical compute of its runs.
+
+    Parameters
+    ----------
+    ax : Axes
+        Of compute and size.
+    fit : DataTree
+        Of an IsoFLOP model.
+    recipe : str
+        Whose profiles; "" for all.
+    prob : float
+        Probability inside the intervals.
+    color : str
+        Of points and intervals.
+    """
+    draws = profile_minima(fit, recipe)
+    compute, summary = draws["compute"].to_numpy(), interval(draws, prob)
+    middle, low, high = (summary.sel(statistic=name).to_numpy() for name in ("estimate", "low", "high"))
+    ax.errorbar(
+        compute,
+        middle,
+        yerr=[middle - low, high - middle],
+        fmt="o",
+        color=color,
+        markersize=4,
+        capsize=3,
+        label=None if recipe else "minima of the profiles",
+        zorder=3,
+    )
+
+
+def profile_minima(fit: xr.DataTree, recipe: str = "") -> xr.DataArray:
+    """Draws of the best size of each IsoFLOP profile, with the compute that it is for.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Of an IsoFLOP model.
+    recipe : str
+        Whose profiles; "" for all.
+
+    Returns
+    -------
+    DataArray, dims chain, draw, minimum
+        In parameters; the coordinate compute is the geometric mean of the profile's runs' own FLOPs, which is
+        where the model places the minimum.
+    """
+    constant, sizes = fit["constant_data"].dataset, fit["posterior"].dataset["params_min"]
+    of_runs = recipes_of_runs(fit)
+    if "profile" in sizes.dims:
+        budgets, owners = (constant[f"profile_{name}"].to_numpy() for name in ("budget", "recipe"))
+        sizes = sizes.rename(profile="minimum")
+    else:
+        budgets = sizes["budget"].to_numpy()
+        owners = np.full(len(budgets), recipe)
+        sizes = sizes.rename(budget="minimum")
+    kept = np.flatnonzero(owners == recipe) if recipe else np.arange(len(budgets))
+    log_flops, budget = np.log(constant["flops"].to_numpy()), constant["budget"].to_numpy()
+    compute = [
+        np.exp(log_flops[(budget == budgets[i]) & ((of_runs == owners[i]) | (owners[i] == ""))].mean())
+        for i in kept
+    ]
+    return (
+        sizes.drop_vars("minimum", errors="ignore")
+        .isel(minimum=kept)
+        .assign_coords(compute=("minimum", compute))
+    )
+
+
+def _recipes(fit: xr.DataTree, recipe: str | None) -> list[str]:
+    """Names of the recipes to draw; "" of a fit that does not tell any apart."""
+    known = fit["posterior"].dataset.coords.get("recipe")
+    names = [] if known is None else [str(name) for name in known.values]
+    if recipe is None:
+        return names or [""]
+    if not names:
+        raise InputError(f"the fit of {fit_facts(fit)['model']} tells no recipes apart; leave recipe out")
+    if recipe not in names:
+        raise InputError(f"the fit has no recipe {recipe!r}{did_you_mean(recipe, names)}")
+    return [recipe]
+
+
+def _sizes(
+    fit: xr.DataTree, reach: np.ndarray, prob: float, allow_unconverged: bool, *, new_budget: bool = False
+) -> xr.DataArray:
+    """Summary of N_opt at each compute."""
+    parts = [
+        interval(
+            optimum(fit, reach[i : i + AT_ONCE], new_budget=new_budget, allow_unconverged=allow_unconverged)[
+                "params_opt"
+            ],
+            prob,
+        )
+        for i in range(0, len(reach), AT_ONCE)
+    ]
+    return xr.concat(parts, "compute")
+
+
+def _of(summary: xr.DataArray, recipe: str) -> xr.DataArray:
+    return summary.sel(recipe=recipe) if recipe else summary

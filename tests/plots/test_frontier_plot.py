@@ -1,0 +1,148 @@
+"""The figure of the frontier, of fits whose draws are made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayes_scaling import interval, optimum, plot_frontier, plot_optimum
+from bayes_scaling.errors import InputError, NotConvergedError
+from bayes_scaling.plots.frontier import profile_minima
+from bayes_scaling.sampling.artefact import label_fit
+
+BUDGETS = [1e18, 1e19, 1e20]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def isoflop_fit() -> xr.DataTree:
+    """Draws of an IsoFLOP model of three budgets, whose runs spend a tenth more than they should."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(0.5, 0.02, size=(4, 500))
+    draws = {
+        "a": a,
+        "params_coefficient": 0.1 * 1e19 ** (0.5 - a) * np.exp(rng.normal(0, 0.02, size=a.shape)),
+        "E": np.full(a.shape, 1.8),
+        "loss_coefficient": np.full(a.shape, 1e3),
+        "gamma": np.full(a.shape, 0.15),
+        "params_scatter": np.full(a.shape, 0.1),
+        "loss_scatter": np.full(a.shape, 1e-3),
+    }
+    minima = 0.1 * np.sqrt(BUDGETS) * np.exp(rng.normal(0, 0.05, size=(*a.shape, 3)))
+    flops = 1.1 * np.repeat(BUDGETS, 4)
+    params = 0.1 * np.sqrt(flops) * np.tile([0.25, 0.7, 1.5, 4], 3)
+    posterior = xr.Dataset({name: (("chain", "draw"), values) for name, values in draws.items()})
+    groups = {
+        "posterior": posterior.assign(params_min=(("chain", "draw", "budget"), minima)).assign_coords(
+            budget=BUDGETS
+        ),
+        "constant_data": xr.Dataset(
+            {
+                name: ("run", values)
+                for name, values in {
+                    "params": params,
+                    "flops": flops,
+                    "tokens": flops / (6 * params),
+                    "budget": np.repeat(BUDGETS, 4),
+                }.items()
+            }
+        ),
+    }
+    facts = {
+        "model": "isoflop-test",
+        "law": "isoflop-skewed",
+        "labels": {"params_count": "non_embedding"},
+        "verdict": {"converged": True, "problems": []},
+    }
+    return label_fit(groups, facts)
+
+
+def edges(ax: plt.Axes, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute, low and high end of a band that was drawn."""
+    vertices = ax.collections[number].get_paths()[0].vertices
+    compute = np.unique(vertices[:, 0])
+    at = [vertices[vertices[:, 0] == x, 1] for x in compute]
+    return compute, np.array([y.min() for y in at]), np.array([y.max() for y in at])
+
+
+def test_the_line_and_its_band_are_the_posterior_s(simulated_fit: xr.DataTree):
+    ax = plot_frontier(simulated_fit, prob=0.8)
+    inside, beyond = ax.lines[:2]
+    assert (inside.get_linestyle(), beyond.get_linestyle()) == ("-", "--")
+    assert inside.get_xdata()[[0, -1]].tolist() == pytest.approx([1e19, 1e21])
+    assert beyond.get_xdata()[[0, -1]].tolist() == pytest.approx([1e21, 1e22])
+    for number, line in enumerate((inside, beyond)):
+        summary = interval(optimum(simulated_fit, line.get_xdata())["params_opt"], 0.8)
+        compute, low, high = edges(ax, number)
+        np.testing.assert_allclose(line.get_ydata(), summary.sel(statistic="estimate"))
+        np.testing.assert_allclose(compute, line.get_xdata())
+        np.testing.assert_allclose(low, summary.sel(statistic="low"))
+        np.testing.assert_allclose(high, summary.sel(statistic="high"))
+    assert ax.collections[1].get_alpha() < ax.collections[0].get_alpha()
+    assert len(ax.collections) == 2, "a law has no minima, and no budgets whose scatter could be drawn"
+    assert "80% interval" in ax.get_title()
+
+
+def test_the_minima_stand_at_their_own_runs_compute(isoflop_fit: xr.DataTree):
+    ax = plot_frontier(isoflop_fit)
+    points, (lower, upper), _ = ax.containers[0].lines
+    np.testing.assert_allclose(points.get_xdata(), 1.1 * np.array(BUDGETS))
+    summary = interval(isoflop_fit["posterior"]["params_min"])
+    np.testing.assert_allclose(points.get_ydata(), summary.sel(statistic="estimate"))
+    np.testing.assert_allclose(lower.get_ydata().astype(float), summary.sel(statistic="low"))
+    np.testing.assert_allclose(upper.get_ydata().astype(float), summary.sel(statistic="high"))
+    assert ax.get_ylabel() == "parameters (non-embedding)"
+
+
+def test_one_more_budget_s_minimum_has_a_wider_and_paler_band(isoflop_fit: xr.DataTree):
+    ax = plot_frontier(isoflop_fit)
+    compute, low, high = edges(ax, 0)
+    wide = interval(optimum(isoflop_fit, compute, new_budget=True)["params_opt"])
+    np.testing.assert_allclose(low, wide.sel(statistic="low"))
+    np.testing.assert_allclose(high, wide.sel(statistic="high"))
+    _, inner_low, inner_high = edges(ax, 1)
+    assert (low < inner_low).all()
+    assert (high > inner_high).all()
+    assert ax.collections[0].get_alpha() < ax.collections[1].get_alpha()
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words == [
+        "90% interval of one more budget's minimum",
+        "N_opt, median and 90% interval",
+        "beyond the runs",
+        "minima of the profiles",
+    ]
+
+
+def test_the_figure_of_the_optimum_shows_the_minima_too(isoflop_fit: xr.DataTree):
+    ax = plot_optimum(isoflop_fit, [1e21])
+    minima, asked = ax.containers
+    np.testing.assert_allclose(minima.lines[0].get_xdata(), 1.1 * np.array(BUDGETS))
+    np.testing.assert_allclose(np.asarray(asked.lines[0].get_xdata(), dtype=float), [1e21])
+    assert not plot_optimum(isoflop_fit, quantity="tokens_opt").containers
+
+
+def test_it_is_drawn_on_the_callers_axes_and_only_if_it_may(
+    isoflop_fit: xr.DataTree, unconverged_fit: xr.DataTree
+):
+    _, ax = plt.subplots()
+    assert plot_frontier(isoflop_fit, ax=ax) is ax
+    with pytest.raises(InputError, match="tells no recipes apart"):
+        plot_frontier(isoflop_fit, recipe="c4")
+    with pytest.raises(NotConvergedError):
+        plot_frontier(unconverged_fit)
+    assert plot_frontier(unconverged_fit, allow_unconverged=True).lines
+
+
+def test_the_draws_of_the_minima_are_the_posterior_s(isoflop_fit: xr.DataTree):
+    draws = profile_minima(isoflop_fit)
+    assert draws.dims == ("chain", "draw", "minimum")
+    np.testing.assert_array_equal(draws, isoflop_fit["posterior"]["params_min"])
