@@ -21,12 +21,12 @@ from bayes_scaling.planning.estimators import (
     PER_BUDGET,
     Row,
     approach_row,
-    distinct_names,
     nothing_known,
     posterior_rows,
     published_rows,
 )
 from bayes_scaling.planning.optimum import UNITS, check_budgets, extrapolation
+from bayes_scaling.planning.recipes import distinct_names
 from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.doubts import warn_before_fitting
 from bayes_scaling.sampling.artefact import require_converged

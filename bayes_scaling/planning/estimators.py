@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +13,12 @@ from bayes_scaling.approaches.frontier import optimum_on
 from bayes_scaling.approaches.methods import Approach
 from bayes_scaling.approaches.published import published_estimates
 from bayes_scaling.approaches.recipes import RecipeRuns
-from bayes_scaling.errors import RunsWarning
 from bayes_scaling.intervals import STATISTICS, interval
 from bayes_scaling.planning.isoflop import local_exponents
 from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.planning.recipes import recipes_of_runs
 from bayes_scaling.runs.check import data_hash
+from bayes_scaling.runs.doubts import warn_of_runs
 from bayes_scaling.sampling.artefact import fit_facts
 
 EXPONENTS = ("a", "b")
@@ -151,8 +151,7 @@ def posterior_rows(
     notes = [] if converged else [f"NOT converged: {', '.join(facts['verdict']['problems'])}"]
     if facts["data_hash"] not in {data_hash(runs), *(data_hash(part.runs) for part in parts)}:
         notes.append("fitted on other runs than these")
-        message = f"the fit of {facts['model']} is of other runs than those compared"
-        warnings.warn(message, RunsWarning, stacklevel=4)
+        warn_of_runs(f"the fit of {facts['model']} is of other runs than those compared")
     draws = optima[[*EXPONENTS, *PER_BUDGET, "extrapolation"]].assign(
         local_exponents(fit["posterior"].dataset)
     )
@@ -224,52 +223,6 @@ def published_rows(budgets: xr.DataArray, params_count: str) -> list[Row]:
         summary = _summary(estimate, spread)
         rows.append(Row(str(source), "", summary, law, prob=own_prob, notes=list(filter(None, notes))))
     return rows
-
-
-def recipes_of_runs(fit: xr.DataTree) -> np.ndarray:
-    """Read of which recipe each run of a fit is.
-
-    Parameters
-    ----------
-    fit : DataTree
-        From `fit` or `open_fit`.
-
-    Returns
-    -------
-    ndarray of str, dims ("run",)
-        "" throughout where the runs had no recipe.
-    """
-    constant = fit["constant_data"].dataset
-    if "recipe" not in constant:
-        return np.full(constant.sizes["run"], "")
-    return constant["recipe"].to_numpy().astype(str)
-
-
-def distinct_names(names: Sequence[str], recipes: Sequence[Collection[str]]) -> list[str]:
-    """Tell names apart that are there more than once for the same recipe.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of estimators.
-    recipes : sequence of collection of str
-        Which recipes each is of.
-
-    Returns
-    -------
-    list of str
-        The second "parametric" is "parametric (2)"; estimators without a common recipe may share a name.
-    """
-    taken: dict[str, set[str]] = {}
-    found = []
-    for name, own in zip(names, recipes, strict=True):
-        number, chosen = 1, name
-        while taken.get(chosen, set()) & set(own):
-            number += 1
-            chosen = f"{name} ({number})"
-        taken.setdefault(chosen, set()).update(own)
-        found.append(chosen)
-    return found
 
 
 def nothing_known(budgets: xr.DataArray) -> xr.Dataset:

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.planning.estimators import distinct_names, recipes_of_runs
+from bayes_scaling.planning.recipes import distinct_names, recipes_of_runs
 from bayes_scaling.runs.doubts import some_runs
 from bayes_scaling.sampling.artefact import fit_facts, require_converged
 

@@ -9,8 +9,8 @@ import xarray as xr
 
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.intervals import PROB, interval
-from bayes_scaling.planning.estimators import recipes_of_runs
 from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.planning.recipes import recipes_of_runs
 from bayes_scaling.plots.axes import Colour, axes_or_new, draw_band, log_quantities
 from bayes_scaling.sampling.artefact import fit_facts
 

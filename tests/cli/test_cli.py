@@ -238,6 +238,51 @@ def test_compare_in_words_has_a_row_a_method_and_the_reasons(tmp_path: Path):
         assert ("left out" in done.stdout) == (not options)
 
 
+def test_compare_ranks_posteriors_of_the_same_runs(runs_csv: Path, fit_nc: Path):
+    arguments = [
+        "compare", runs_csv, "--columns", "params=Model Size", "--fit", fit_nc, "--fit", fit_nc,
+        "--resamples", 20, "--compute", "1e22",
+    ]  # fmt: skip
+    printed = run(*arguments)
+    assert printed.returncode == 0, printed.stderr
+    assert "models by leave-one-out predictive density (ELPD) of the same 60 losses" in printed.stdout
+    assert "parametric (2): predicts about as well as parametric" in printed.stdout
+    ranking = json.loads(run(*arguments, "--json").stdout)["ranking"]
+    assert [(row["model"], row["group"], row["rank"]) for row in ranking] == [
+        ("parametric", 1, 1),
+        ("parametric (2)", 1, 2),
+    ]
+    assert set(ranking[0]) == {
+        "model", "group", "rank", "elpd", "se", "elpd_diff", "dse", "p", "weight", "runs", "high_k", "notes"
+    }  # fmt: skip
+    assert ranking[1]["elpd_diff"] == pytest.approx(0, abs=1e-9)
+
+
+def test_compare_of_several_recipes_has_a_row_for_each(runs_csv: Path, tmp_path: Path):
+    table = pd.read_csv(runs_csv)
+    both = pd.concat(
+        [
+            table.assign(run_id=[f"{name}-{i}" for i in range(len(table))], group=name)
+            for name in ("[c4]", "pile")
+        ]
+    )
+    both.to_csv(tmp_path / "both.csv", index=False)
+    arguments = [
+        "compare", tmp_path / "both.csv", "--columns", "params=Model Size", "--no-posterior", "--published",
+        "--resamples", 20, "--compute", "1e22", "--figure", tmp_path / "compare.png",
+    ]  # fmt: skip
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "one law is fitted" not in done.stderr
+    assert "approach-3 [[c4], pile]: 20 resamples" in done.stdout, "brackets are no markup"
+    assert "within each recipe all intervals" in done.stdout
+    rows = json.loads(run(*arguments, "--json").stdout)["methods"]
+    assert [(row["recipe"], row["method"]) for row in rows][:6] == [
+        (recipe, f"approach-{i}") for recipe in ("[c4]", "pile") for i in (1, 2, 3)
+    ]
+    assert {row["recipe"] for row in rows[6:]} == {None}
+
+
 def test_options_about_curves_need_curves(runs_csv: Path, tmp_path: Path):
     quick = ["compare", runs_csv, "--columns", "params=Model Size", "--no-posterior", "--resamples", 20]
     done = run(*quick, "--hull")

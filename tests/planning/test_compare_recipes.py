@@ -24,7 +24,7 @@ from bayes_scaling.approaches.recipes import by_recipe, select_curves
 from bayes_scaling.cli.documents import compare_document
 from bayes_scaling.cli.output import print_compare
 from bayes_scaling.errors import RunsWarning
-from bayes_scaling.planning.estimators import distinct_names
+from bayes_scaling.planning.recipes import distinct_names
 from bayes_scaling.runs.check import check_runs, data_hash
 from bayes_scaling.runs.datasets import load_dataset
 from bayes_scaling.runs.simulate import isoflop_design
