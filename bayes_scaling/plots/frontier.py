@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -11,7 +11,7 @@ from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.recipes import recipes_of_runs
-from bayes_scaling.plots.axes import Colour, axes_or_new, draw_band, log_quantities
+from bayes_scaling.plots.axes import SIZE, Colour, axes_or_new, draw_band, log_quantities
 from bayes_scaling.sampling.artefact import fit_facts
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 POINTS, AT_ONCE = 60, 16
 """Budgets at which the frontier is worked out, and how many of them at once: draws by recipe fill memory."""
 
-MANY = 12
-"""Recipes beyond which the legend is set smaller."""
+FEW = 10
+"""As many recipes as there are colours in Matplotlib's cycle."""
+
+LINE = 90
+"""Letters in a line of the legend under several recipes."""
 
 BEYOND = 10.0
 """How far the frontier is drawn beyond the runs, as a factor of compute."""
@@ -83,9 +86,11 @@ def plot_frontier(
     sizes = _sizes(fit, reach, prob, allow_unconverged)
     scattered = _sizes(fit, reach, prob, allow_unconverged, new_budget=True) if has_minima and alone else None
 
-    ax = axes_or_new(ax, figsize)
+    columns = max(1, LINE // (max(map(len, names)) + 8))
+    legend_height = 0 if alone else 0.22 * np.ceil((len(names) + 1) / columns)
+    ax = axes_or_new(ax, figsize or (SIZE[0], SIZE[1] + legend_height))
     for i, (name, (low, high, end)) in enumerate(ends.items()):
-        color = "C0" if alone else colormaps["turbo"]((i + 0.5) / len(names))
+        color = f"C{i}" if len(names) <= FEW else colormaps["turbo"]((i + 0.5) / len(names))
         inside, beyond = (reach >= low) & (reach <= high), (reach >= high) & (reach <= end)
         for here, solid in ((inside, True), (beyond, False)):
             if scattered is not None:
@@ -94,11 +99,18 @@ def plot_frontier(
                 draw_band(ax, wide, color=color, alpha=0.12 if solid else 0.07, label=label)
             band = _of(sizes, name).isel(compute=here)
             draw_band(ax, band, color=color, alpha=0.35 if solid else 0.2)
-            label = (name or f"N_opt, median and {prob:.0%} interval") if solid else None
+            label = (f"N_opt, median and {prob:.0%} interval" if alone else name) if solid else None
             middle = band.sel(statistic="estimate")
             ax.plot(reach[here], middle, "-" if solid else "--", color=color, label=label)
         if has_minima:
-            draw_minima(ax, fit, recipe=name, prob=prob, color="C3" if alone else color)
+            draw_minima(
+                ax,
+                fit,
+                recipe=name,
+                prob=prob,
+                color="C3" if alone else color,
+                label="minima of the profiles" if alone else None,
+            )
     ax.plot([], [], "--", color="C0" if alone else "0.4", label="beyond the runs")
     log_quantities(ax, x=True, y=True)
     facts, whose = fit_facts(fit), f", {recipe}" if recipe else ""
@@ -108,17 +120,23 @@ def plot_frontier(
         ylabel="parameters" if count == "unstated" else f"parameters ({count.replace('_', '-')})",
         title=f"{facts['model']}{whose}: N_opt against compute, {prob:.0%} intervals",
     )
-    many = len(names) > MANY
-    ax.legend(
-        frameon=False,
-        fontsize="x-small" if many else "small",
-        loc="upper left",
-        bbox_to_anchor=(1, 1) if not alone else None,
-    )
+    if alone:
+        ax.legend(frameon=False, fontsize="small")
+    else:
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
+        ax.legend(frameon=False, fontsize="small", **below)
     return ax
 
 
-def draw_minima(ax: Axes, fit: xr.DataTree, *, recipe: str, prob: float, color: Colour) -> None:
+def draw_minima(
+    ax: Axes,
+    fit: xr.DataTree,
+    *,
+    recipe: str = "",
+    prob: float,
+    color: Colour,
+    label: str | None = "minima of the profiles",
+) -> None:
     """Draw the posterior of each IsoFLOP profile's minimum, at the typical compute of its runs.
 
     Parameters
@@ -131,8 +149,8 @@ def draw_minima(ax: Axes, fit: xr.DataTree, *, recipe: str, prob: float, color: 
         Whose profiles; "" for all.
     prob : float
         Probability inside the intervals.
-    color : str
-        Of points and intervals.
+    color, label
+        As Matplotlib takes them.
     """
     draws = profile_minima(fit, recipe)
     compute, summary = draws["compute"].to_numpy(), interval(draws, prob)
@@ -145,7 +163,7 @@ def draw_minima(ax: Axes, fit: xr.DataTree, *, recipe: str, prob: float, color: 
         color=color,
         markersize=4,
         capsize=3,
-        label=None if recipe else "minima of the profiles",
+        label=label,
         zorder=3,
     )
 

@@ -86,7 +86,7 @@ def plot_optimum(
     draw_band(ax, band, color="C0", label=f"{prob:.0%} interval")
     ax.plot(reach, band.sel(statistic="estimate"), color="C0", label=f"{symbol}, median")
     if quantity == "params_opt" and "params_min" in fit["posterior"].dataset:
-        draw_minima(ax, fit, recipe="", prob=prob, color="C2")
+        draw_minima(ax, fit, prob=prob, color="C2")
     if len(compute):
         marked = summary(compute)
         middle = marked.sel(statistic="estimate")

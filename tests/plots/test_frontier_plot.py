@@ -66,6 +66,51 @@ def isoflop_fit() -> xr.DataTree:
     return label_fit(groups, facts)
 
 
+@pytest.fixture
+def recipes_fit(monkeypatch: pytest.MonkeyPatch) -> xr.DataTree:
+    """Draws of an IsoFLOP model of two recipes, with two and three budgets of their own."""
+    rng = np.random.default_rng(1)
+    owners, budgets = np.repeat(["c4", "pile"], [2, 3]), np.array([1e18, 1e19, 1e18, 3e19, 1e21])
+    a = rng.normal([0.5, 0.55], 0.02, size=(4, 500, 2))
+    coefficient = 0.1 * 1e19 ** (0.5 - a) * np.array([1.0, 3.0])
+    minima = np.sqrt(budgets) * np.exp(rng.normal(0, 0.05, size=(4, 500, 5)))
+    by_recipe, names = ("chain", "draw", "recipe"), ["c4", "pile"]
+    posterior = xr.Dataset(
+        {
+            "a": (by_recipe, a),
+            "params_coefficient": (by_recipe, coefficient),
+            "params_min": (("chain", "draw", "profile"), minima),
+        },
+        {"recipe": names},
+    )
+    constant = xr.Dataset(
+        {
+            "flops": ("run", np.repeat(budgets, 4) * np.tile([1.0, 1.1, 1.0, 1.1], 5)),
+            "budget": ("run", np.repeat(budgets, 4)),
+            "recipe": ("run", np.repeat(owners, 4)),
+            "profile_recipe": ("profile", owners),
+            "profile_budget": ("profile", budgets),
+        }
+    )
+    facts = {
+        "model": "isoflop-test",
+        "law": "isoflop-skewed",
+        "labels": {},
+        "verdict": {"converged": True, "problems": []},
+    }
+
+    def frontier(fit: xr.DataTree, compute: np.ndarray, *, new_budget: bool, **_: bool) -> xr.Dataset:
+        draws, budget = (
+            fit["posterior"].dataset,
+            xr.DataArray(compute, dims="compute", coords={"compute": compute}),
+        )
+        sizes = draws["params_coefficient"] * budget ** draws["a"]
+        return xr.Dataset({"params_opt": sizes * np.exp(rng.normal(0, 0.2 * new_budget, size=sizes.shape))})
+
+    monkeypatch.setattr("bayes_scaling.plots.frontier.optimum", frontier)
+    return label_fit({"posterior": posterior, "constant_data": constant}, facts)
+
+
 def edges(ax: plt.Axes, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute, low and high end of a band that was drawn."""
     vertices = ax.collections[number].get_paths()[0].vertices
@@ -146,3 +191,37 @@ def test_the_draws_of_the_minima_are_the_posterior_s(isoflop_fit: xr.DataTree):
     draws = profile_minima(isoflop_fit)
     assert draws.dims == ("chain", "draw", "minimum")
     np.testing.assert_array_equal(draws, isoflop_fit["posterior"]["params_min"])
+
+
+def test_each_recipe_has_its_line_its_minima_and_its_own_reach(recipes_fit: xr.DataTree):
+    ax = plot_frontier(recipes_fit)
+    draws = recipes_fit["posterior"].dataset
+    lines = [line for line in ax.lines if len(line.get_xdata()) > 10]
+    assert [line.get_label() for line in lines[::2]] == ["c4", "pile"]
+    for i, (low, high) in enumerate([(1e18, 1.1e19), (1e18, 1.1e21)]):
+        inside, beyond = lines[2 * i : 2 * i + 2]
+        assert inside.get_xdata()[[0, -1]] == pytest.approx([low, high])
+        assert beyond.get_xdata()[[0, -1]] == pytest.approx([high, 10 * high])
+        own = draws.isel(recipe=i)
+        middle = (own["params_coefficient"] * low ** own["a"]).median()
+        assert inside.get_ydata()[0] == pytest.approx(float(middle))
+        profiles = slice(0, 2) if i == 0 else slice(2, 5)
+        points = ax.containers[i].lines[0]
+        np.testing.assert_allclose(
+            points.get_ydata(), draws["params_min"].median(("chain", "draw"))[profiles]
+        )
+        expected = recipes_fit["constant_data"]["profile_budget"][profiles] * np.sqrt(1.1)
+        np.testing.assert_allclose(points.get_xdata(), expected)
+        assert points.get_color() == inside.get_color()
+    assert len(ax.collections) - len(ax.containers) == 4, "a band of one more budget would hide the others"
+
+
+def test_one_recipe_can_be_drawn_by_itself(recipes_fit: xr.DataTree):
+    ax = plot_frontier(recipes_fit, recipe="pile")
+    assert "isoflop-test, pile" in ax.get_title()
+    (minima,) = ax.containers
+    assert len(minima.lines[0].get_xdata()) == 3
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words[0] == "90% interval of one more budget's minimum"
+    with pytest.raises(InputError, match="no recipe 'piles'; did you mean 'pile'"):
+        plot_frontier(recipes_fit, recipe="piles")
