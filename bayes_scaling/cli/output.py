@@ -233,8 +233,9 @@ def _print_ranking(ranking: list[dict[str, Any]]) -> None:
             ]
             print_table(title, ["model", "ELPD", "less the best's", "weight", "p", "high Pareto k"], rows)
         for row in members:
-            if row["notes"]:
-                say(f"{row['model']}: {'; '.join(row['notes'])}")
+            # Whether it converged was said of the comparison.
+            if told := [line for line in row["notes"] if not line.startswith("NOT converged")]:
+                say(f"{row['model']}: {'; '.join(told)}")
 
 
 def _with_interval(value: dict[str, float] | None, write: Callable[[float], str]) -> str:
