@@ -152,8 +152,12 @@ def regret(params_ratio: Array, *, alpha: Array, beta: Array) -> Array:
     falls as C^-gamma with gamma = alpha beta / (alpha + beta). A model r times the optimal size therefore has
     a r^-alpha + b r^beta times the least reducible loss, and C' = C (a r^-alpha + b r^beta)^(-1/gamma).
     """
+    return regret_at_log(np.log(params_ratio), alpha=alpha, beta=beta)
+
+
+def regret_at_log(log_ratio: Array, *, alpha: Array, beta: Array) -> Array:
+    """Regret as by `regret`, at the natural logarithm of the size over the optimal one."""
     a, b = exponents(alpha, beta)
-    log_ratio = np.log(params_ratio)
     # Of the two terms the larger is taken out of the sum: a ratio of 1e6 must not overflow.
     size, data = np.log(a) - alpha * log_ratio, np.log(b) + beta * log_ratio
     return -np.expm1(-np.logaddexp(size, data) * (1 / alpha + 1 / beta))

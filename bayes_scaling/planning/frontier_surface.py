@@ -1,0 +1,243 @@
+"""The surface of an IsoFLOP model: its frontier, and about it the profiles, for every draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.laws import frontier, isoflop
+from bayes_scaling.laws.inverse import log_room
+from bayes_scaling.laws.lifetime import INFERENCE_SHARE
+
+type Array = np.ndarray[Any, Any]
+
+_REACH, _RUNGS = 1e6, 25
+"""How far beyond the least compute to a loss a size's own is sought, and in how many rungs at first."""
+
+_NEWTON, _SECANTS, _GOLDEN = 7, 14, 32
+"""Steps after which each search below has its answer to some ten digits."""
+
+_NODES, _SAVING = 14, 1e-7
+"""Losses per draw at which a lifetime's least compute is searched for, and the share of a cost they reach
+to."""
+
+
+@dataclass(frozen=True)
+class FrontierSurface:
+    """The surface of an IsoFLOP model: the line of its minima, not one more budget scattered about it.
+
+    Far from the frontier its profiles are extrapolated. At one size a parabola's loss rises again once the
+    tokens are far too many for it; the first crossing of a loss is the one that counts.
+    """
+
+    params_coefficient: Array
+    a: Array
+    E: Array
+    loss_coefficient: Array
+    gamma: Array
+    log_kappa: Array
+    kappa_slope: Array
+    """Dims ("draw",), as are those above."""
+    skew: dict[str, Any]
+    """alpha and beta, dims ("draw",); of a parabola neither."""
+    flops_rule: tuple[float, float, float]
+    """log k = first + second (log N - third), as `isoflop.flops_rule` returns it."""
+    typical_compute: float
+    """Where the curvature is kappa, in FLOPs."""
+
+    def optimum(self, compute: Any) -> tuple[Array, Array, Array]:
+        """As `Surface.optimum`."""
+        params = self._params_opt(compute)
+        return params, self._tokens(params, compute), self._least_loss(compute)
+
+    def loss(self, params: Any, tokens: Any) -> Array:
+        """As `Surface.loss`."""
+        return self._loss_at(params, self.compute(params, tokens))
+
+    def compute(self, params: Any, tokens: Any) -> Any:
+        """As `Surface.compute`."""
+        return self._k(params) * params * tokens
+
+    def params(self, tokens: Any, compute: Any) -> Any:
+        """As `Surface.params`."""
+        log_k, drift, middle = self.flops_rule
+        return np.exp((np.log(compute / tokens) - log_k + drift * middle) / (1 + drift))
+
+    def regret(self, params: Any, tokens: Any) -> Array:
+        """As `Surface.regret`."""
+        compute = self.compute(params, tokens)
+        least = self._least_loss(compute)
+        kappa = np.exp(self.log_kappa + self.kappa_slope * np.log(compute / self.typical_compute))
+        rise = isoflop.rise(np.log(params / self._params_opt(compute)), **self.skew)
+        # What the loss lies above the frontier, over what the frontier lies above the irreducible loss.
+        return -np.expm1(-np.log1p(kappa * rise * least / (least - self.E)) / self.gamma)
+
+    def least_compute(self, loss: Any) -> Array:
+        """As `Surface.least_compute`."""
+        return frontier.least_compute(
+            loss, E=self.E, loss_coefficient=self.loss_coefficient, gamma=self.gamma
+        )
+
+    def params_of_tokens(self, tokens: Any) -> Array:
+        """As `Surface.params_of_tokens`."""
+        # D_opt = C / (k N_opt) is a power of C: two of its points give it.
+        logs = np.stack([np.log(self.optimum(compute)[1]) for compute in (1.0, np.e)])
+        log_compute = (np.log(tokens) - logs[0]) / (logs[1] - logs[0])
+        return np.exp(np.log(self.params_coefficient) + self.a * log_compute)
+
+    def tokens_to_reach(self, params: Any, loss: Any) -> Array:
+        """Search up from the least compute to the loss: first on a ladder, then by halving."""
+        params = np.asarray(params, dtype=float)
+        start = np.log(self.least_compute(loss))
+        none = ~np.isfinite(start)
+        start = np.where(none, 0.0, start)
+
+        def gap(log_compute: Array) -> Array:
+            return np.asarray(self._loss_at(params, np.exp(log_compute)) - loss)
+
+        step = np.log(_REACH) / _RUNGS
+        shape = np.broadcast_shapes(params.shape, start.shape)
+        low = np.array(np.broadcast_to(start, shape))
+        at_low, at_high = gap(low), np.zeros(shape)
+        found = np.zeros(shape, dtype=bool)
+        for _ in range(_RUNGS):
+            ahead = gap(low + step)
+            new = ~found & (ahead <= 0)
+            at_high = np.where(new, ahead, at_high)
+            found |= new
+            low, at_low = np.where(found, low, low + step), np.where(found, at_low, ahead)
+            if found.all():
+                break
+        tokens = np.exp(_crossing(gap, low, low + step, at_low, at_high)) / (self._k(params) * params)
+        return np.where(found & ~none, tokens, np.inf)
+
+    def lifetime_curve(self, cost: float, served: float, best: Array) -> Callable[[Array], Array]:
+        """Read the least lifetime compute to a loss off a polynomial, in log compute and log reducible loss.
+
+        Its nodes reach from the best loss at the cost to that of a ten-millionth of it; beyond, the law
+        goes on as a power. Searching for each of many losses would take seconds.
+        """
+        low = log_room(best - self.E) - 1e-9
+        high = np.maximum(log_room(self._least_loss(cost * _SAVING) - self.E), low + 1e-3)
+        angles = (np.arange(_NODES) + 0.5) * np.pi / _NODES
+        # Chebyshev's points, stretched so that the outermost are the ends.
+        position = np.cos(angles)[:, None] / np.cos(angles[0])
+        nodes = (low + high) / 2 + position * (high - low) / 2
+        values = np.log(self.least_lifetime_compute(self.E + np.exp(nodes), served))
+        weights = np.sin(angles) * (-1.0) ** np.arange(_NODES)
+        last_slope = (values[0] - values[1]) / (nodes[0] - nodes[1])
+
+        def curve(loss: Array) -> Array:
+            log_reducible = log_room(loss - self.E)
+            inside = np.clip(log_reducible, low, high)
+            above, below = np.zeros(inside.shape), np.zeros(inside.shape)
+            for node, value, weight in zip(nodes, values, weights, strict=True):
+                distance = inside - node
+                # A loss on a node takes that node's value.
+                pull = weight / np.where(distance == 0, 1e-300, distance)
+                above += pull * value
+                below += pull
+            found = above / below + last_slope * np.where(log_reducible > high, log_reducible - high, 0.0)
+            return np.where(log_reducible > -np.inf, np.exp(found), np.inf)
+
+        return curve
+
+    def least_lifetime_compute(self, loss: Any, served: float) -> Array:
+        """Search the computes at which the size left of the optimum has the loss for the cheapest lifetime.
+
+        None is cheaper than the least compute to the loss, nor dearer than the lifetime of the run there.
+        """
+        if not served:
+            return self.least_compute(loss)
+        least = self.least_compute(loss)
+        none = ~np.isfinite(least)
+        least = np.where(none, 1.0, least)
+        # Without digits to spare a loss may lie a rounding below its own frontier.
+        most = least + self._serving(self._params_opt(least), served)
+
+        def cost(log_compute: Array) -> Array:
+            compute = np.exp(log_compute)
+            rise = loss / self._least_loss(compute) - 1
+            kappa = np.exp(self.log_kappa + self.kappa_slope * (log_compute - np.log(self.typical_compute)))
+            log_ratio = -self._below(np.maximum(rise, 0.0) / kappa)
+            return compute + self._serving(self._params_opt(compute) * np.exp(log_ratio), served)
+
+        low, high = np.log(least), np.log(most)
+        share = (np.sqrt(5) - 1) / 2
+        inner, outer = high - share * (high - low), low + share * (high - low)
+        at_inner, at_outer = cost(inner), cost(outer)
+        for _ in range(_GOLDEN):
+            left = at_inner < at_outer
+            low, high = np.where(left, low, inner), np.where(left, outer, high)
+            fresh = np.where(left, high - share * (high - low), low + share * (high - low))
+            at_fresh = cost(fresh)
+            inner, outer = np.where(left, fresh, outer), np.where(left, inner, fresh)
+            at_inner, at_outer = np.where(left, at_fresh, at_outer), np.where(left, at_inner, at_fresh)
+        return np.where(none, np.inf, np.minimum(at_inner, at_outer))
+
+    def _serving(self, params: Any, served: float) -> Any:
+        return self.compute(params, served * INFERENCE_SHARE)
+
+    def _below(self, rise: Array) -> Array:
+        """How far below the best size, in log N, a profile has risen by so much, by Newton's method."""
+        if not self.skew:
+            return np.sqrt(rise)
+        alpha, beta = self.skew["alpha"], self.skew["beta"]
+        log_a, log_b = np.log(beta / (alpha + beta)), np.log(alpha / (alpha + beta))
+        wanted = np.log1p(alpha * beta / 2 * rise)
+        # From either start Newton's first step lands above the root, and stays there.
+        root = np.minimum((wanted - log_a) / alpha, np.sqrt(rise))
+        for _ in range(_NEWTON):
+            size, data = np.exp(log_a + alpha * root - wanted), np.exp(log_b - beta * root - wanted)
+            slope = alpha * size - beta * data
+            # At the very bottom of the profile the slope vanishes with the gap.
+            root = root - np.log(size + data) * (size + data) / np.where(slope > 0, slope, np.inf)
+        return np.maximum(root, 0.0)
+
+    def _k(self, params: Any) -> Any:
+        log_k, drift, middle = self.flops_rule
+        return np.exp(log_k + drift * (np.log(params) - middle))
+
+    def _tokens(self, params: Any, compute: Any) -> Any:
+        return compute / (self._k(params) * params)
+
+    def _params_opt(self, compute: Any) -> Array:
+        return np.exp(np.log(self.params_coefficient) + self.a * np.log(compute))
+
+    def _least_loss(self, compute: Any) -> Array:
+        return frontier.least_loss(
+            compute, E=self.E, loss_coefficient=self.loss_coefficient, gamma=self.gamma
+        )
+
+    def _loss_at(self, params: Any, compute: Any) -> Array:
+        return frontier.profile_loss(
+            np.log(params / self._params_opt(compute)),
+            np.log(compute / self.typical_compute),
+            loss_opt=self._least_loss(compute),
+            log_kappa=self.log_kappa,
+            kappa_slope=self.kappa_slope,
+            **self.skew,
+        )
+
+
+def _crossing(gap: Callable[[Array], Array], low: Array, high: Array, at_low: Array, at_high: Array) -> Array:
+    """Find where a gap that is above 0 at `low` and not at `high` vanishes, by the Illinois rule."""
+    last = np.zeros(low.shape)
+    middle = high
+    for _ in range(_SECANTS):
+        slope = at_low - at_high
+        middle = np.where(slope > 0, low + (high - low) * at_low / np.where(slope > 0, slope, 1.0), high)
+        value = gap(middle)
+        side = np.where(value <= 0, 1.0, -1.0)
+        # An end that stays a second time is given half its weight, so that it moves too.
+        kept = np.where(side == last, 0.5, 1.0)
+        at_low, at_high = (
+            np.where(side > 0, at_low * kept, value),
+            np.where(side > 0, value, at_high * kept),
+        )
+        low, high = np.where(side > 0, low, middle), np.where(side > 0, middle, high)
+        last = side
+    return middle

@@ -1,0 +1,254 @@
+"""The decision: which size to train on how many tokens at a budget, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.intervals import PROB, check_prob
+from bayes_scaling.planning.choice import best_size, region, size_grid
+from bayes_scaling.planning.constraints import Allowed, Limits, allowed_sizes, limits, one_positive
+from bayes_scaling.planning.numbers import positive_numbers
+from bayes_scaling.planning.problem import Problem, blocks
+from bayes_scaling.planning.proposals import completed, continued, judged, started
+from bayes_scaling.planning.surface import Fitted, surface_of
+from bayes_scaling.sampling.artefact import require_converged
+
+type Array = np.ndarray[Any, Any]
+
+REGRETS, PROBABILITIES = (0.01, 0.02, 0.05), (0.5, 0.8, 0.95)
+"""Of the regions: bounds on the regret, and probabilities of keeping within."""
+
+
+def plan(
+    fit: xr.DataTree,
+    compute: float,
+    *,
+    params: float | None = None,
+    tokens: float | None = None,
+    target: float | None = None,
+    below: float | Sequence[float] | None = None,
+    min_params: float | None = None,
+    max_params: float | None = None,
+    max_tokens: float | None = None,
+    sizes: Sequence[float] | np.ndarray | None = None,
+    served_tokens: float | None = None,
+    unique_tokens: float | None = None,
+    spent_params: float | None = None,
+    spent_tokens: float | None = None,
+    recipe: str | None = None,
+    prob: float = PROB,
+    allow_unconverged: bool = False,
+) -> xr.Dataset:
+    """Choose the size and tokens of least posterior expected regret at a budget, and judge any other plan.
+
+    Regret is the share of a plan's cost that the optimal plan would have saved at equal loss, had one known
+    the law. It is worked out for every draw and averaged last.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`, of any model.
+    compute : float
+        The budget in FLOPs. With `served_tokens` it has to pay for training and serving.
+    params, tokens : float, optional
+        A plan to be judged, on this budget or off it. One alone is completed by what the budget buys.
+    target : float, optional
+        A loss: how probable it is that each size reaches it at this budget.
+    below : float or sequence of float, optional
+        Sizes x for which P(N_opt < x) is asked.
+    min_params, max_params : float, optional
+        Smallest and largest size allowed.
+    max_tokens : float, optional
+        Most training tokens allowed.
+    sizes : sequence of float, optional
+        The sizes that can be built; any size unless given.
+    served_tokens : float, optional
+        Tokens of inference over the model's lifetime, each of which costs a third of one trained on (2 N
+        where training costs 6 N): Sardana et al. 2024, arXiv 2401.00448.
+    unique_tokens : float, optional
+        Unique training tokens; beyond them tokens are repeated, and are worth what Muennighoff et al. 2023,
+        arXiv 2305.16264, found (see `laws.repeated`). Their constants enter as points: no uncertainty is
+        published.
+    spent_params, spent_tokens : float, optional
+        A run that is there already, of that size and so many tokens: to train it on for the whole budget is
+        one more plan to choose from. That the law holds for a run that is continued is assumed.
+    recipe : str, optional
+        Which recipe to plan for; needed where the fit tells recipes apart.
+    prob : float
+        Probability inside the bands of `size_regret` and `size_loss`.
+    allow_unconverged : bool
+        Answer although the fit breaks a convergence rule.
+
+    Returns
+    -------
+    Dataset
+        Scalars compute and extrapolation (by what factor the training compute of the recommended plan lies
+        outside that of the runs, 1 inside). recommended_params, _tokens, _compute (of training), _cost
+        (with serving) and _expected_regret; recommended_regret and recommended_loss, dims chain and draw;
+        recommended_continues: whether it is the run that is there. unconstrained_params and
+        unconstrained_expected_regret: the same without limits on size and tokens. params_opt, tokens_opt
+        and loss_opt, dims chain and draw: the optimum had one known the truth. region, dims regret_bound,
+        probability and side ("low", "high"): the sizes whose regret stays within the bound with the
+        probability; NaN where there is none; within the limits. Along dim size, in parameters: size_tokens,
+        size_expected_regret, size_regret and size_loss (dim statistic: "low", "estimate", "high"),
+        size_expected_loss, size_too_large, which is P(N_opt < size), and with a target size_reaches.
+        params_opt_below, dims below. proposed_* as recommended_*, with proposed_oversized, the probability
+        that a smaller model would have been better at the same cost, and proposed_extrapolation.
+        continued_* as well, where a run is there that limits allow to be continued. target and
+        recommended_reaches if there is a target. Losses are the law's, without the noise of a run, in the
+        unit of the runs; sizes are in parameters. The attributes `binding` names limits that the
+        recommended plan has run into.
+
+    Raises
+    ------
+    InputError
+        If a number is not positive and finite, no plan satisfies all limits (with those that contradict
+        each other and by what factor), or the fit tells recipes apart and none is named.
+    NotConvergedError
+        If the fit is not converged and its use was not allowed.
+    """
+    require_converged(fit, allow_unconverged=allow_unconverged)
+    check_prob(prob)
+    cost = one_positive("compute", compute)
+    within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
+    fitted = surface_of(fit, recipe)
+    problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens).at_cost(cost)
+    there = started(spent_params, spent_tokens)
+    allowed = allowed_sizes(problem, cost, within)
+
+    best = problem.best(cost)
+    grid = size_grid(problem, cost, allowed, best[0])
+    target = None if target is None else one_positive("target", target)
+    along, inside = _along_sizes(problem, cost, grid, best[0], target, prob)
+    chosen, _ = best_size(problem, cost, allowed, grid, along["size_expected_regret"].to_numpy())
+    answer = along.merge(judged(fitted, problem, "recommended", chosen, problem.tokens(chosen, cost)))
+    answer["recommended_continues"] = False
+    binding = allowed.binding(chosen) + ([] if within.sizes is None else ["sizes"])
+    if there:
+        answer = answer.merge(continued(fitted, problem, cost, within, *there))
+        if answer.get("continued_expected_regret", np.inf) < answer["recommended_expected_regret"]:
+            answer = answer.assign(
+                {
+                    str(name).replace("continued", "recommended"): answer[name]
+                    for name in answer
+                    if str(name).startswith("continued_")
+                }
+            )
+            answer["recommended_continues"] = True
+            binding = []
+    answer = answer.merge(_unconstrained(problem, cost, within, best[0], answer))
+    bounds, levels = np.array(REGRETS), np.array(PROBABILITIES)
+    answer["region"] = (
+        ("regret_bound", "probability", "side"),
+        region(problem, cost, allowed, grid, inside, bounds, levels),
+    )
+    answer = answer.assign_coords(regret_bound=bounds, probability=levels, side=["low", "high"])
+    for name, values in zip(("params_opt", "tokens_opt", "loss_opt"), best, strict=True):
+        answer[name] = fitted.draws(values)
+    if target is not None:
+        answer["target"] = target
+        answer["recommended_reaches"] = (answer["recommended_loss"] <= target).mean()
+    if below is not None:
+        asked = positive_numbers("below", below, "parameters")
+        answer["params_opt_below"] = ("below", _share_below(best[0], asked))
+        answer = answer.assign_coords(below=asked)
+    if params is not None or tokens is not None:
+        proposed = completed(problem, cost, params, tokens)
+        answer = answer.merge(judged(fitted, problem.unprepared(), "proposed", *proposed))
+        if target is not None:
+            answer["proposed_reaches"] = (answer["proposed_loss"] <= target).mean()
+    answer["compute"] = cost
+    answer["extrapolation"] = answer["recommended_extrapolation"]
+    return _labelled(answer, fitted, binding)
+
+
+def problem_of(
+    fitted: Fitted, *, served_tokens: float | None = None, unique_tokens: float | None = None
+) -> Problem:
+    """Make what plans are judged by, for a surface and the tokens to be served and there are.
+
+    Raises
+    ------
+    InputError
+        If one is not a positive, finite number.
+    """
+    return Problem(
+        fitted.surface,
+        served=0.0 if served_tokens is None else one_positive("served_tokens", served_tokens),
+        unique=np.inf if unique_tokens is None else one_positive("unique_tokens", unique_tokens),
+    )
+
+
+def _along_sizes(
+    problem: Problem, cost: float, grid: Array, best: Array, target: float | None, prob: float
+) -> tuple[xr.Dataset, Array]:
+    """Regret and loss of every size that spends the budget, and P(regret within each bound)."""
+    tail = (1 - prob) / 2
+    levels = [tail, 0.5, 1 - tail]
+    regret, loss = np.empty((3, len(grid))), np.empty((3, len(grid)))
+    inside = np.empty((len(REGRETS), len(grid)))
+    means = {name: np.empty(len(grid)) for name in ("regret", "loss", "reaches")}
+    for cut, column in blocks(grid, len(best)):
+        tokens = problem.tokens(column, cost)
+        wasted, reached = problem.regret(column, tokens), problem.loss(column, tokens)
+        means["regret"][cut], means["loss"][cut] = wasted.mean(axis=-1), reached.mean(axis=-1)
+        means["reaches"][cut] = (reached <= (np.inf if target is None else target)).mean(axis=-1)
+        inside[:, cut] = [(wasted <= bound).mean(axis=-1) for bound in REGRETS]
+        regret[:, cut], loss[:, cut] = (np.quantile(each, levels, axis=-1) for each in (wasted, reached))
+    along = xr.Dataset(
+        {
+            "size_tokens": ("size", np.asarray(problem.tokens(grid, cost))),
+            "size_expected_regret": ("size", means["regret"]),
+            "size_regret": (("statistic", "size"), regret),
+            "size_loss": (("statistic", "size"), loss),
+            "size_expected_loss": ("size", means["loss"]),
+            "size_too_large": ("size", _share_below(best, grid)),
+        },
+        coords={"size": grid, "statistic": ["low", "estimate", "high"]},
+    )
+    if target is not None:
+        along["size_reaches"] = ("size", means["reaches"])
+    return along, inside
+
+
+def _share_below(draws: Array, values: Array) -> Array:
+    return np.searchsorted(np.sort(draws), values, side="left") / len(draws)
+
+
+def _unconstrained(
+    problem: Problem, cost: float, within: Limits, best: Array, answer: xr.Dataset
+) -> xr.Dataset:
+    """Plan once more without limits on size and tokens: their price is the difference."""
+    if within == Limits():
+        names = ("params", "expected_regret")
+        if not bool(answer["recommended_continues"]):
+            return xr.Dataset({f"unconstrained_{name}": answer[f"recommended_{name}"] for name in names})
+    free = Allowed(0.0, np.inf, None, {})
+    grid = size_grid(problem, cost, free, best)
+    expected = np.empty(len(grid))
+    for cut, column in blocks(grid, len(best)):
+        expected[cut] = problem.regret(column, problem.tokens(column, cost)).mean(axis=-1)
+    params, regret = best_size(problem, cost, free, grid, expected)
+    return xr.Dataset({"unconstrained_params": params, "unconstrained_expected_regret": regret})
+
+
+def _labelled(answer: xr.Dataset, fitted: Fitted, binding: list[str]) -> xr.Dataset:
+    units = {"params": "parameters", "tokens": "tokens", "compute": "FLOP", "cost": "FLOP"}
+    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": ""}
+    for name in answer.variables:
+        words = str(name).split("_")
+        unit = next((units[word] for word in words if word in units), "1")
+        answer[name].attrs["units"] = "parameters" if name in ("size", "region", "below") else unit
+    answer.attrs = {
+        "model": fitted.model,
+        "converged": int(fitted.converged),
+        "recipe": fitted.recipe,
+        "binding": ", ".join(binding),
+        "loss_unit": fitted.labels.get("loss_unit", ""),
+        "params_count": fitted.labels.get("params_count", ""),
+    }
+    return answer
