@@ -239,23 +239,13 @@ def test_compare_in_words_has_a_row_a_method_and_the_reasons(tmp_path: Path):
 
 
 def test_compare_ranks_posteriors_of_the_same_runs(runs_csv: Path, fit_nc: Path):
-    arguments = [
+    done = run(
         "compare", runs_csv, "--columns", "params=Model Size", "--fit", fit_nc, "--fit", fit_nc,
         "--resamples", 20, "--compute", "1e22",
-    ]  # fmt: skip
-    printed = run(*arguments)
-    assert printed.returncode == 0, printed.stderr
-    assert "models by leave-one-out predictive density (ELPD) of the same 60 losses" in printed.stdout
-    assert "parametric (2): predicts about as well as parametric" in printed.stdout
-    ranking = json.loads(run(*arguments, "--json").stdout)["ranking"]
-    assert [(row["model"], row["group"], row["rank"]) for row in ranking] == [
-        ("parametric", 1, 1),
-        ("parametric (2)", 1, 2),
-    ]
-    assert set(ranking[0]) == {
-        "model", "group", "rank", "elpd", "se", "elpd_diff", "dse", "p", "weight", "runs", "high_k", "notes"
-    }  # fmt: skip
-    assert ranking[1]["elpd_diff"] == pytest.approx(0, abs=1e-9)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "models by leave-one-out predictive density (ELPD) of the same 60 losses" in done.stdout
+    assert "parametric (2): predicts about as well as parametric" in done.stdout
 
 
 def test_compare_of_several_recipes_has_a_row_for_each(runs_csv: Path, tmp_path: Path):

@@ -16,13 +16,14 @@ from bayes_scaling import (
     load_curves,
     optimum,
     plot_compare,
+    rank_models,
     reduce_curves,
     simulate_runs,
 )
 from bayes_scaling.approaches.envelope import approach_1
 from bayes_scaling.approaches.recipes import by_recipe, select_curves
 from bayes_scaling.cli.documents import compare_document
-from bayes_scaling.cli.output import print_compare
+from bayes_scaling.cli.output import print_compare, print_json
 from bayes_scaling.errors import RunsWarning
 from bayes_scaling.planning.recipes import distinct_names
 from bayes_scaling.runs.check import check_runs, data_hash
@@ -244,6 +245,31 @@ def test_the_document_has_the_recipe_in_each_entry(comparison: xr.Dataset):
     assert set(row["optima"][0]["misspent"]) == set(APPROACHES)
     assert [at["extrapolation"] for at in row["optima"]] == pytest.approx([10, 5760])
     assert document["ranking"] == []
+
+
+def test_the_document_and_the_words_have_the_ranking(
+    comparison: xr.Dataset, simulated_fit: xr.DataTree, capsys: pytest.CaptureFixture[str]
+):
+    fewer = simulated_fit.isel(run=slice(0, 50))
+    ranking = rank_models([simulated_fit, simulated_fit, fewer])
+    document = compare_document(comparison, ranking)
+    rows = document["ranking"]
+    assert [(row["model"], row["group"], row["rank"], row["runs"]) for row in rows] == [
+        ("parametric", 1, 1, 60),
+        ("parametric (2)", 1, 2, 60),
+        ("parametric (3)", 2, 1, 50),
+    ]
+    assert set(rows[0]) == {
+        "model", "group", "rank", "elpd", "se", "elpd_diff", "dse", "p", "weight", "runs", "high_k", "notes"
+    }  # fmt: skip
+    assert rows[1]["elpd_diff"] == pytest.approx(0, abs=1e-9)
+    print_json(document)
+    assert json.loads(capsys.readouterr().out)["ranking"][2]["weight"] is None
+    print_compare(document)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "(ELPD) of the same 60 losses" in printed
+    assert "of the same 50 losses" not in printed, "one alone is no ranking"
+    assert "parametric (3): not ranked against parametric, for it is of other observations" in printed
 
 
 def test_the_printed_table_is_grouped_by_recipe(comparison: xr.Dataset, capsys: pytest.CaptureFixture[str]):
