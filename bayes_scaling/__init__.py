@@ -22,6 +22,12 @@ _HOME = {
     "save_fit": "sampling.artefact",
     "open_fit": "sampling.artefact",
     "optimum": "planning.optimum",
+    "plan": "planning.plan",
+    "plan_to_target": "planning.target",
+    "compute_to_target": "planning.target",
+    "worth_of_improvement": "planning.target",
+    "audit": "planning.audit",
+    "published_models": "planning.audit",
     "predict": "planning.predict",
     "compare": "planning.compare",
     "disagreements": "planning.disagreements",
@@ -34,6 +40,9 @@ _HOME = {
     "plot_frontier": "plots.frontier",
     "plot_law": "plots.law",
     "plot_optimum": "plots.optimum",
+    "plot_audit": "plots.audit",
+    "plot_plan": "plots.plan",
+    "plot_target": "plots.target",
     "plot_profiles": "plots.profiles",
 }
 

@@ -37,6 +37,9 @@ Compute = Annotated[
         help="Budgets in FLOPs, as 5.76e23,1e24; unless given 1, 10 and 100 times the largest run's."
     ),
 ]
+Recipe = Annotated[
+    str | None, typer.Option(help="Which recipe to plan for, of a fit that tells recipes apart.")
+]
 Draws = Annotated[int, typer.Option(help="Draws kept, per chain.")]
 Tune = Annotated[int, typer.Option(help="Draws thrown away while the sampler adapts, per chain.")]
 Chains = Annotated[int, typer.Option(help="Independent chains.")]
@@ -72,14 +75,41 @@ def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
 
 def budgets(texts: list[str] | None) -> list[float]:
     """Read budgets in FLOPs, separated by commas or given by several options."""
+    return quantities(texts, "--compute")
+
+
+def quantities(texts: list[str] | None, option: str) -> list[float]:
+    """Read numbers as people write them, separated by commas or given by several options, each once.
+
+    Raises
+    ------
+    InputError
+        If one is no number.
+    """
     found = []
     for text in texts or []:
         for part in text.split(","):
             try:
                 found.append(parse_quantity(part))
             except InputError as error:
-                raise InputError(f"--compute {text!r}: {error}") from None
+                raise InputError(f"{option} {text!r}: {error}") from None
     return list(dict.fromkeys(found))
+
+
+def quantity(text: str | None, option: str) -> float | None:
+    """Read one number as people write it, if it is given.
+
+    Raises
+    ------
+    InputError
+        If it is no number.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_quantity(text)
+    except InputError as error:
+        raise InputError(f"{option} {text!r}: {error}") from None
 
 
 def load_table(

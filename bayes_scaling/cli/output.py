@@ -117,7 +117,7 @@ def print_optimum(document: dict[str, Any]) -> None:
     for name, power in (("N_opt", "a"), ("D_opt", "b")):
         estimate, low, high = (f"{document[power][key]:.3f}" for key in ("estimate", "low", "high"))
         console().print(f"{name} grows as C^{power}: {power} = {estimate} ({low} to {high})")
-    _warn_of_extrapolation([row["extrapolation"] for row in document["optima"]])
+    warn_of_extrapolation([row["extrapolation"] for row in document["optima"]])
     if not document["converged"]:
         console().print("from a fit that is NOT converged", style="bold red")
 
@@ -127,7 +127,8 @@ def _budget(compute: float, extrapolation: float) -> str:
     return f"{format_quantity(compute)}{beyond}"
 
 
-def _warn_of_extrapolation(factors: list[float]) -> None:
+def warn_of_extrapolation(factors: list[float]) -> None:
+    """Say by what factor answers lie outside the compute of the runs, if any does."""
     if max(factors) > 1:
         console().print(
             f"extrapolated by a factor of up to {max(factors):.3g} in compute: "
@@ -178,7 +179,7 @@ def print_compare(document: dict[str, Any]) -> None:
         agreed = [f"within each recipe {agreed[0]}"]
     for sentence in document["disagreements"] or agreed:
         say(sentence, style="bold")
-    _warn_of_extrapolation([_furthest(document, i) for i in range(len(document["compute"]))])
+    warn_of_extrapolation([_furthest(document, i) for i in range(len(document["compute"]))])
     for method in methods:
         if not method["converged"]:
             say(f"{_whose(method)} is from a fit that is NOT converged", style="bold red")

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.laws import chinchilla, isoflop
+from bayes_scaling.laws import chinchilla, frontier
 from bayes_scaling.models.noise import draw_losses, noise_scale
 from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.numbers import positive_numbers
@@ -116,10 +116,16 @@ def _profile_loss(
     posterior = fit["posterior"].dataset
     at = optimum(fit, plan["flops"].values, new_budget=new_budget, allow_unconverged=allow_unconverged)
     least = at[["params_opt", "loss_opt"]].rename(compute="plan").drop_vars("plan")
-    log_kappa = np.log(posterior["kappa"]) + posterior["kappa_slope"] * np.log(compute_ratio)
+    log_kappa = np.log(posterior["kappa"])
     if new_budget:
         luck = np.random.default_rng([_SEED, 1]).normal(size=posterior["kappa"].shape)
         log_kappa = log_kappa + posterior["kappa_scatter"] * posterior["kappa"].copy(data=luck)
     skew: dict[str, Any] = {name: posterior[name] for name in ("alpha", "beta") if name in posterior}
-    rise = isoflop.rise(np.log(plan["params"] / least["params_opt"]), **skew)
-    return least["loss_opt"] * (1 + np.exp(log_kappa) * rise)
+    return frontier.profile_loss(
+        np.log(plan["params"] / least["params_opt"]),
+        np.log(compute_ratio),
+        loss_opt=least["loss_opt"],
+        log_kappa=log_kappa,
+        kappa_slope=posterior["kappa_slope"],
+        **skew,
+    )

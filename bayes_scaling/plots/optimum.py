@@ -21,6 +21,7 @@ _WORDS = {
     "params_opt": ("N_opt", "params", "parameters"),
     "tokens_opt": ("D_opt", "tokens", "tokens"),
     "tokens_per_param": ("D_opt / N_opt", None, "tokens per parameter"),
+    "loss_opt": ("least loss", None, "loss"),
 }
 
 
@@ -34,7 +35,7 @@ def plot_optimum(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Axes:
-    """Draw the compute-optimal size, tokens or their ratio against compute, with its band.
+    """Draw the compute-optimal size, tokens, their ratio or the loss against compute, with its band.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def plot_optimum(
         Budgets in FLOPs to mark with their interval; the curve reaches at least as far. The compute
         of the runs is shaded: beyond it the law is extrapolated. Of an IsoFLOP model the size is drawn with
         the minima of its profiles.
-    quantity : {"params_opt", "tokens_opt", "tokens_per_param"}
+    quantity : {"params_opt", "tokens_opt", "tokens_per_param", "loss_opt"}
         What to draw.
     prob : float
         Probability inside the band and the marked intervals.
@@ -80,8 +81,11 @@ def plot_optimum(
     band = summary(reach)
     ax = axes_or_new(ax, figsize)
     ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
-    # The ratio has no column of its own.
-    own = constant[column] if column else constant["tokens"] / constant["params"]
+    # The ratio has no column of its own, and the loss is what was observed.
+    if quantity == "loss_opt":
+        own = fit["observed_data"]["loss"]
+    else:
+        own = constant[column] if column else constant["tokens"] / constant["params"]
     ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
     draw_band(ax, band, color="C0", label=f"{prob:.0%} interval")
     ax.plot(reach, band.sel(statistic="estimate"), color="C0", label=f"{symbol}, median")

@@ -1,0 +1,176 @@
+"""`bayes-scaling plan`: what to train at a budget or to a target, from a saved fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayes_scaling.cli import options
+from bayes_scaling.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_BUDGET, _PLAN, _LIMITS, _TARGET = "Budget", "A plan of your own", "Limits", "Target"
+
+
+def _text(help: str, panel: str) -> Any:  # noqa: A002
+    return typer.Option(help=help, rich_help_panel=panel)
+
+
+def plan(
+    fit: options.Fit,
+    compute: Annotated[str | None, _text("The budget in FLOPs, as 5.76e23.", _BUDGET)] = None,
+    gpus: Annotated[str | None, _text("The budget as accelerators, with --hours.", _BUDGET)] = None,
+    hours: Annotated[str | None, _text("Hours for which the accelerators train.", _BUDGET)] = None,
+    money: Annotated[str | None, _text("The budget as money, with --price.", _BUDGET)] = None,
+    peak: Annotated[
+        str | None, _text("FLOPs a second of an accelerator at best, as 989e12.", _BUDGET)
+    ] = None,
+    mfu: Annotated[
+        str | None, _text("Share of the peak that training reaches, such as 0.4.", _BUDGET)
+    ] = None,
+    price: Annotated[str | None, _text("Money for an accelerator-hour.", _BUDGET)] = None,
+    params: Annotated[str | None, _text("Size of a plan to be judged, as 70B.", _PLAN)] = None,
+    tokens: Annotated[
+        str | None, _text("Its tokens, as 1.4T; what the budget buys unless given.", _PLAN)
+    ] = None,
+    below: Annotated[
+        list[str] | None, _text("Sizes x whose P(N_opt < x) is asked, as 50B,70B.", _PLAN)
+    ] = None,
+    spent_params: Annotated[
+        str | None, _text("Size of a run that is there already and may be continued.", _PLAN)
+    ] = None,
+    spent_tokens: Annotated[str | None, _text("Tokens that it has been trained on.", _PLAN)] = None,
+    min_params: Annotated[str | None, _text("Smallest size allowed.", _LIMITS)] = None,
+    max_params: Annotated[str | None, _text("Largest size allowed.", _LIMITS)] = None,
+    max_tokens: Annotated[str | None, _text("Most training tokens allowed.", _LIMITS)] = None,
+    sizes: Annotated[list[str] | None, _text("The sizes that can be built, as 7B,13B,70B.", _LIMITS)] = None,
+    served_tokens: Annotated[
+        str | None,
+        _text("Tokens of inference over the model's lifetime; the budget then pays for them too.", _LIMITS),
+    ] = None,
+    unique_tokens: Annotated[
+        str | None, _text("Unique training tokens; beyond them tokens are repeated, and worth less.", _LIMITS)
+    ] = None,
+    target: Annotated[
+        str | None,
+        _text(
+            "A loss: how probably plans reach it, or, without a budget, the cheapest plan that does.", _TARGET
+        ),
+    ] = None,
+    sure: Annotated[
+        float | None, _text("Probability with which that plan reaches it; 0.8 unless given.", _TARGET)
+    ] = None,
+    improvement: Annotated[
+        str | None, _text("A step in loss: what it is worth in compute at the budget.", _TARGET)
+    ] = None,
+    recipe: options.Recipe = None,
+    prob: options.Prob = options.DEFAULT_PROB,
+    allow_unconverged: options.AllowUnconverged = False,
+    figure: options.Figure = None,
+    json: options.Json = False,
+) -> None:
+    """Say what to train: the size of least expected regret at a budget, or the cheapest plan to a target.
+
+    The budget is given once: by --compute, by --gpus and --hours, or by --money; the latter need --peak and
+    --mfu. Regret is the share of its compute that the optimal plan would have saved at equal loss.
+
+    Exit code 3 says that the answer comes from a fit that does not pass the convergence rules.
+    """
+    from bayes_scaling.cli.output import NOT_CONVERGED, print_json
+    from bayes_scaling.cli.plan_documents import plan_document, target_document
+    from bayes_scaling.cli.plan_output import print_plan, print_target
+    from bayes_scaling.intervals import check_prob
+    from bayes_scaling.planning.accelerators import budget as flops_of
+    from bayes_scaling.planning.accelerators import rate as rate_of
+    from bayes_scaling.plots.axes import check_figure, save_figure
+    from bayes_scaling.sampling.artefact import open_fit
+
+    read = options.quantity
+    check_prob(prob)
+    if figure is not None:
+        check_figure(figure)
+    rate = rate_of(peak=read(peak, "--peak"), mfu=read(mfu, "--mfu"), price=read(price, "--price"))
+    budget = flops_of(
+        rate,
+        compute=read(compute, "--compute"),
+        gpus=read(gpus, "--gpus"),
+        hours=read(hours, "--hours"),
+        money=read(money, "--money"),
+    )
+    shared: dict[str, Any] = {
+        "target": read(target, "--target"),
+        "min_params": read(min_params, "--min-params"),
+        "max_params": read(max_params, "--max-params"),
+        "max_tokens": read(max_tokens, "--max-tokens"),
+        "sizes": options.quantities(sizes, "--sizes") or None,
+        "served_tokens": read(served_tokens, "--served-tokens"),
+        "unique_tokens": read(unique_tokens, "--unique-tokens"),
+        "recipe": recipe,
+        "allow_unconverged": allow_unconverged,
+    }
+    at_budget: dict[str, Any] = {
+        "params": read(params, "--params"),
+        "tokens": read(tokens, "--tokens"),
+        "below": options.quantities(below, "--below") or None,
+        "spent_params": read(spent_params, "--spent-params"),
+        "spent_tokens": read(spent_tokens, "--spent-tokens"),
+    }
+    step = read(improvement, "--improvement")
+    _check_way(budget, {**at_budget, "improvement": step}, shared["target"], sure)
+    fitted = open_fit(fit, groups=("posterior", "constant_data"))
+    if budget is None:
+        from bayes_scaling.planning.target import SURE, plan_to_target
+
+        cheapest = plan_to_target(fitted, sure=SURE if sure is None else sure, **shared)
+        document = target_document(cheapest, rate, prob)
+        if figure is not None:
+            from bayes_scaling.plots.target import plot_target
+
+            save_figure(plot_target(cheapest, prob=prob), figure)
+        (print_json if json else print_target)(document)
+    else:
+        from bayes_scaling.planning.plan import plan as decide
+
+        decision = decide(fitted, budget, prob=prob, **at_budget, **shared)
+        document = plan_document(decision, rate, prob)
+        document["improvement"] = _improvement(fitted, budget, step, recipe, prob)
+        if figure is not None:
+            from bayes_scaling.plots.plan import plot_plan
+
+            save_figure(plot_plan(decision), figure)
+        (print_json if json else print_plan)(document)
+    if not document["converged"]:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+def _check_way(
+    budget: float | None, at_budget: dict[str, Any], target: float | None, sure: float | None
+) -> None:
+    """Refuse a request without budget and target, and options for which its kind has no use."""
+    if budget is None and target is None:
+        raise InputError(
+            "plan needs a budget (--compute, --gpus and --hours, or --money) or, without one, a --target"
+        )
+    given = [f"--{name.replace('_', '-')}" for name, value in at_budget.items() if value is not None]
+    if budget is None and given:
+        raise InputError(f"{', '.join(given)} ask about a budget; give one, such as --compute 5.76e23")
+    if budget is not None and sure is not None:
+        raise InputError(
+            "--sure is for the cheapest plan to a target; leave out the budget, or leave out --sure"
+        )
+
+
+def _improvement(
+    fit: xr.DataTree, budget: float, step: float | None, recipe: str | None, prob: float
+) -> dict[str, Any] | None:
+    if step is None:
+        return None
+    from bayes_scaling.cli.plan_documents import interval_of
+    from bayes_scaling.planning.target import worth_of_improvement
+
+    # Whether an unconverged fit may be used has been asked already.
+    worth = worth_of_improvement(fit, budget, step, recipe=recipe, allow_unconverged=True)
+    return {"loss": step, "compute_factor": interval_of(worth, prob)}

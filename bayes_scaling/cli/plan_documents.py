@@ -1,0 +1,142 @@
+"""The JSON documents of `plan` and `audit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.intervals import interval, interval_dict
+from bayes_scaling.planning.accelerators import Rate
+
+
+def interval_of(draws: xr.DataArray, prob: float) -> dict[str, float]:
+    """Summarise draws of one quantity; of those that may be infinite by ranks alone, without mean and sd."""
+    if bool(np.isfinite(draws).all()):
+        return interval_dict(interval(draws, prob))
+    tail = (1 - prob) / 2
+    ranks = np.quantile(draws, [0.5, tail, 1 - tail], method="inverted_cdf")
+    return {
+        **dict(zip(("estimate", "low", "high"), ranks.tolist(), strict=True)),
+        "mean": np.inf,
+        "sd": np.nan,
+    }
+
+
+def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, Any]:
+    """Describe a decision, as `plan` returns it."""
+    cost = float(decision["compute"])
+    document: dict[str, Any] = {
+        "prob": prob,
+        "model": decision.attrs["model"],
+        "recipe": decision.attrs["recipe"] or None,
+        "converged": bool(decision.attrs["converged"]),
+        "compute": cost,
+        **_person(rate, cost),
+        "extrapolation": float(decision["extrapolation"]),
+        "recommended": {
+            **_judged(decision, "recommended", rate, prob),
+            "continues": bool(decision["recommended_continues"]),
+            "binding": [name for name in decision.attrs["binding"].split(", ") if name],
+        },
+        "unconstrained": {
+            key: float(decision[f"unconstrained_{key}"]) for key in ("params", "expected_regret")
+        },
+        "optimum": {
+            name: interval_of(decision[name], prob) for name in ("params_opt", "tokens_opt", "loss_opt")
+        },
+        "region": [
+            {
+                "regret": float(bound),
+                "probability": float(probability),
+                **{
+                    str(side): float(
+                        decision["region"].sel(regret_bound=bound, probability=probability, side=side)
+                    )
+                    for side in decision["side"].values
+                },
+            }
+            for bound in decision["regret_bound"].values
+            for probability in decision["probability"].values
+        ],
+        "below": [
+            {"params": float(size), "probability": float(share)}
+            for size, share in (
+                zip(decision["below"].values, decision["params_opt_below"].values, strict=True)
+                if "below" in decision.coords
+                else ()
+            )
+        ],
+        "target": float(decision["target"]) if "target" in decision else None,
+    }
+    for name in ("proposed", "continued"):
+        there = f"{name}_params" in decision
+        document[name] = _judged(decision, name, rate, prob) if there else None
+    return document
+
+
+def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, Any]:
+    """Describe the cheapest plan to a target, as `plan_to_target` returns it."""
+    return {
+        "prob": prob,
+        "model": cheapest.attrs["model"],
+        "recipe": cheapest.attrs["recipe"] or None,
+        "converged": bool(cheapest.attrs["converged"]),
+        "target": float(cheapest["target"]),
+        "never": float(cheapest["never"]),
+        "compute": interval_of(cheapest["compute"], prob),
+        "lifetime": interval_of(cheapest["lifetime"], prob),
+        "extrapolation": float(cheapest["extrapolation"]),
+        "sure": float(cheapest["sure"]),
+        "recommended": {
+            **{
+                key: float(cheapest[f"recommended_{key}"])
+                for key in ("params", "tokens", "compute", "cost", "reaches", "extrapolation")
+            },
+            **_person(rate, float(cheapest["recommended_cost"])),
+            "loss": interval_of(cheapest["recommended_loss"], prob),
+            "binding": [name for name in cheapest.attrs["binding"].split(", ") if name],
+        },
+    }
+
+
+def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
+    """Describe judged models, as `audit` returns them: one entry a model."""
+    return {
+        "prob": prob,
+        "model": audited.attrs["model"],
+        "recipe": audited.attrs["recipe"] or None,
+        "converged": bool(audited.attrs["converged"]),
+        "plans": [
+            {
+                "name": str(name),
+                **{key: float(one[key]) for key in ("params", "tokens", "compute", "extrapolation")},
+                "regret": interval_of(one["regret"], prob),
+                "oversized": float(one["oversized"]),
+                "params_opt": interval_of(one["params_opt"], prob),
+                "tokens_opt": interval_of(one["tokens_opt"], prob),
+                "loss": interval_of(one["loss"], prob),
+            }
+            for name in audited["plan"].values
+            for one in [audited.sel(plan=name)]
+        ],
+    }
+
+
+def _judged(decision: xr.Dataset, name: str, rate: Rate, prob: float) -> dict[str, Any]:
+    keys = ("params", "tokens", "compute", "cost", "expected_regret", "oversized", "extrapolation")
+    found = {key: float(decision[f"{name}_{key}"]) for key in keys}
+    reaches = {"reaches": float(decision[f"{name}_reaches"])} if f"{name}_reaches" in decision else {}
+    return {
+        **found,
+        **_person(rate, found["cost"]),
+        "regret": interval_of(decision[f"{name}_regret"], prob),
+        "loss": interval_of(decision[f"{name}_loss"], prob),
+        **reaches,
+    }
+
+
+def _person(rate: Rate, cost: float) -> dict[str, float | None]:
+    """Say a cost in FLOPs in accelerator-hours and money, where what they are is known."""
+    return {"accelerator_hours": rate.hours(cost), "money": rate.money(cost)}

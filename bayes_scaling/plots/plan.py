@@ -1,0 +1,97 @@
+"""What each size at a budget would waste: regret against size, with what the plan makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InputError
+from bayes_scaling.plots.axes import axes_or_new, log_quantities
+from bayes_scaling.quantities import format_quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TOP = 0.5
+"""Regret up to which the figure reaches at least half its width; beyond, nobody would train."""
+
+
+def plot_plan(
+    decision: xr.Dataset,
+    *,
+    region: tuple[float, float] = (0.05, 0.8),
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw the regret of every size at a budget: its band, its expectation, and the sizes that keep it small.
+
+    Parameters
+    ----------
+    decision : Dataset
+        From `plan`.
+    region : tuple of float
+        Which region to shade: a bound on the regret and a probability, as `plan` has them.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    figsize : tuple of float, optional
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InputError
+        If this is no decision, or has no such region.
+    """
+    if "size_regret" not in decision:
+        raise InputError("plot_plan takes what plan returns, and this Dataset is not")
+    bound, probability = region
+    known = decision["region"]
+    if bound not in known["regret_bound"] or probability not in known["probability"]:
+        raise InputError(
+            f"region {region}: plan has the bounds {known['regret_bound'].values.tolist()} and the "
+            f"probabilities {known['probability'].values.tolist()}"
+        )
+    ax = axes_or_new(ax, figsize)
+    sizes = decision["size"].to_numpy()
+    low, middle, high = (
+        decision["size_regret"].sel(statistic=name).to_numpy() for name in ("low", "estimate", "high")
+    )
+    ends = known.sel(regret_bound=bound, probability=probability).to_numpy()
+    if np.isfinite(ends).all():
+        said = f"regret at most {bound:.0%} with probability {probability:.0%}"
+        ax.axvspan(*ends, color="C2", alpha=0.2, linewidth=0, label=said, zorder=0)
+    listed = len(sizes) < 20
+    ax.fill_between(sizes, low, high, color="C0", alpha=0.25, linewidth=0, label="interval")
+    ax.plot(sizes, middle, color="C0", linewidth=1, label="median", marker="o" if listed else None)
+    expected = decision["size_expected_regret"].to_numpy()
+    ax.plot(sizes, expected, color="black", label="expected", marker="o" if listed else None)
+    for name, colour, mark in (("recommended", "C3", "o"), ("continued", "C4", "s"), ("proposed", "C1", "D")):
+        if f"{name}_params" in decision:
+            size, waste = (float(decision[f"{name}_{key}"]) for key in ("params", "expected_regret"))
+            label = f"{name}: {format_quantity(size)}, {100 * waste:.2g} %"
+            ax.plot(size, waste, mark, color=colour, markersize=7, label=label, zorder=5)
+    _limit(ax, sizes, expected, decision)
+    log_quantities(ax, x=True)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.set(
+        xlabel="size N (parameters)",
+        ylabel="regret (share of the budget wasted)",
+        title=f"{format_quantity(float(decision['compute']))} FLOP: regret of each size",
+    )
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def _limit(ax: Axes, sizes: np.ndarray, expected: np.ndarray, decision: xr.Dataset) -> None:
+    """Show the sizes that somebody might train, and every plan."""
+    near = sizes[expected <= max(_TOP, expected.min() * 1.2)]
+    marked = [float(decision[name]) for name in decision if str(name).endswith("ed_params")]
+    wasted = [float(decision[name]) for name in decision if str(name).endswith("ed_expected_regret")]
+    ax.set_xlim(min([near[0], *marked]) / 1.1, max([near[-1], *marked]) * 1.1)
+    top = max([_TOP, expected.min() * 1.2, *wasted]) * 1.05
+    ax.set_ylim(min([0.0, *wasted]) - 0.02 * top, top)
