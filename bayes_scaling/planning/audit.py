@@ -148,9 +148,9 @@ def _checked(table: pd.DataFrame, place: str) -> pd.DataFrame:
         raise InputError(f"{place}: holds no models; give at least one row")
     problems: list[str] = []
     values: dict[str, Any] = {"name": [str(name) for name in table["name"]]}
-    for column in COLUMNS[1:]:
-        values[column] = []
-        for row, cell in zip(table.index, table[column], strict=True):
+    values |= {column: [] for column in COLUMNS[1:]}
+    for row, cells in zip(table.index, table[list(COLUMNS[1:])].to_numpy(object), strict=True):
+        for column, cell in zip(COLUMNS[1:], cells, strict=True):
             try:
                 number = to_number(cell)
             except InputError as error:

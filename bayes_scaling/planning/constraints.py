@@ -29,6 +29,11 @@ class Limits:
     sizes: Array | None = None
     """The sizes that can be built, rising; any size unless given."""
 
+    def any(self) -> bool:
+        """Whether there is a limit at all."""
+        bounds = (self.min_params, self.max_params, self.max_tokens)
+        return bounds != (0.0, np.inf, np.inf) or self.sizes is not None
+
     def allows(self, params: float, tokens: float) -> bool:
         """Whether a plan is within all limits."""
         within = self.min_params <= params <= self.max_params and tokens <= self.max_tokens * (1 + _DIGITS)

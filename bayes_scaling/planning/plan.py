@@ -223,10 +223,9 @@ def _unconstrained(
     problem: Problem, cost: float, within: Limits, best: Array, answer: xr.Dataset
 ) -> xr.Dataset:
     """Plan once more without limits on size and tokens: their price is the difference."""
-    if within == Limits():
+    if not within.any() and not bool(answer["recommended_continues"]):
         names = ("params", "expected_regret")
-        if not bool(answer["recommended_continues"]):
-            return xr.Dataset({f"unconstrained_{name}": answer[f"recommended_{name}"] for name in names})
+        return xr.Dataset({f"unconstrained_{name}": answer[f"recommended_{name}"] for name in names})
     free = Allowed(0.0, np.inf, None, {})
     grid = size_grid(problem, cost, free, best)
     expected = np.empty(len(grid))
