@@ -25,7 +25,10 @@ def compare(
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Also sample this model; again for more. Unless given: parametric."),
+        typer.Option(
+            help="Also sample this model; again for more. Unless given: parametric, or of several recipes "
+            "parametric-recipes."
+        ),
     ] = None,
     fit: Annotated[
         list[Path] | None, typer.Option(help="Take a posterior from this saved fit instead; again for more.")
@@ -119,7 +122,9 @@ def compare(
         from bayes_scaling.models.spec import load_spec
         from bayes_scaling.sampling.fit import fit as sample
 
-        specs = [load_spec(name) for name in ([] if fit and not model else model or ["parametric"])]
+        several = "recipe" in table and table["recipe"].nunique() > 1
+        default = "parametric-recipes" if several else "parametric"
+        specs = [load_spec(name) for name in ([] if fit and not model else model or [default])]
         for spec in specs:
             try:
                 fits.append(
