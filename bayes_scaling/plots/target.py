@@ -74,12 +74,12 @@ def plot_target(
         label = f"plan that reaches it with probability {sure:g}: {format_quantity(compute)}"
         ax.axvline(compute, color="C3", linestyle="--", label=label)
     log_quantities(ax, x=True)
-    never = float(cheapest["never"])
+    never = cheapest["never"].item()
     beyond = f"; never with probability {never:.2g}" if never else ""
     ax.set(
         xlabel="least training compute to it (FLOP)",
         ylabel="share of the draws",
-        title=f"a loss of {float(cheapest['target']):g}{beyond}",
+        title=f"a loss of {cheapest['target'].item():g}{beyond}",
     )
     ax.legend(frameon=False, fontsize="small")
     return ax

@@ -1,0 +1,202 @@
+"""`plan` and `audit` as a user meets them: arguments, two outputs and an exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from handmade_fits import handmade_fit, law_draws
+
+from bayes_scaling import audit, open_fit, plan, plan_to_target, save_fit
+from bayes_scaling.cli.main import main
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """The command's own entry, with its outputs and exit code, without the seconds of a process."""
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["bayes-scaling", *map(str, arguments)])
+        # The command puts its own in place of it.
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        return Done(int(left.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plan")
+    save_fit(handmade_fit(law_draws(300)), folder / "fit.nc")
+    save_fit(handmade_fit(law_draws(30), converged=False), folder / "unconverged.nc")
+    return folder
+
+
+INTERVAL = {"estimate", "low", "high", "mean", "sd"}
+
+
+def test_plan_prints_the_decision_as_json_and_draws_it(folder: Path, run: Callable[..., Done]):
+    done = run(
+        "plan", folder / "fit.nc", "--compute", "5.76e23", "--params", "280B", "--below", "50B,90B",
+        "--target", "2.0", "--improvement", "0.01", "--peak", "989e12", "--mfu", "0.4", "--price", "2",
+        "--prob", "0.8", "--figure", folder / "plan.png", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (folder / "plan.png").read_bytes().startswith(b"\x89PNG")
+    document = json.loads(done.stdout)
+    expected = plan(open_fit(folder / "fit.nc"), 5.76e23, params=2.8e11, below=[5e10, 9e10], target=2.0)
+    assert {"prob", "compute", "recommended", "region", "proposed", "model", "converged"} <= set(document)
+    assert (document["prob"], document["compute"]) == (0.8, 5.76e23)
+    best, proposed = document["recommended"], document["proposed"]
+    assert {"params", "tokens", "expected_regret", "loss"} <= set(best)
+    assert {"params", "tokens", "regret", "loss", "oversized"} <= set(proposed)
+    assert set(best["loss"]) == set(proposed["regret"]) == INTERVAL
+    assert best["params"] == pytest.approx(float(expected["recommended_params"]))
+    assert proposed["oversized"] == float(expected["proposed_oversized"])
+    assert proposed["regret"]["estimate"] == pytest.approx(float(expected["proposed_regret"].median()))
+    assert set(document["region"][0]) == {"regret", "probability", "low", "high"}
+    assert len(document["region"]) == 9
+    assert [row["params"] for row in document["below"]] == [5e10, 9e10]
+    assert best["reaches"] == pytest.approx(float(expected["recommended_reaches"]))
+    hours = 5.76e23 / (989e12 * 0.4 * 3600)
+    assert document["accelerator_hours"] == pytest.approx(hours)
+    assert document["money"] == pytest.approx(2 * hours)
+    assert document["improvement"]["compute_factor"]["low"] > 1
+    assert document["extrapolation"] == pytest.approx(576)
+
+
+def test_plan_in_words_says_both_units_the_region_and_how_far_it_reaches(
+    folder: Path, run: Callable[..., Done]
+):
+    done = run(
+        "plan", folder / "fit.nc", "--gpus", 512, "--hours", 720, "--peak", "989e12", "--mfu", 0.4,
+        "--max-params", "10B",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "5.25e23 FLOP (369k accelerator-hours)" in words
+    assert "held by max_params: without limits" in words
+    assert "none: no size within the limits is that sure" in words
+    assert "extrapolated by a factor of up to 525" in words
+    assert "\x1b" not in done.stdout
+
+
+def test_without_a_budget_the_plan_is_the_cheapest_to_a_target(folder: Path, run: Callable[..., Done]):
+    asked = ["plan", folder / "fit.nc", "--target", "2.0", "--sure", "0.9", "--served-tokens", "1T"]
+    done = run(*asked, "--figure", folder / "target.svg", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "<svg" in (folder / "target.svg").read_text()
+    document = json.loads(done.stdout)
+    expected = plan_to_target(open_fit(folder / "fit.nc"), 2.0, sure=0.9, served_tokens=1e12)
+    assert document["recommended"]["cost"] == pytest.approx(float(expected["recommended_cost"]))
+    assert document["recommended"]["reaches"] == pytest.approx(0.9, abs=0.004)
+    assert document["compute"]["estimate"] == pytest.approx(float(expected["compute"].median()), rel=0.01)
+    assert document["never"] == 0
+    words = run(*asked).stdout
+    assert "lifetime cost (FLOP)" in words
+    assert "least training compute to it" in words
+
+
+def test_a_target_that_some_draws_never_reach_is_null_where_it_is_infinite(
+    folder: Path, run: Callable[..., Done]
+):
+    done = run("plan", folder / "fit.nc", "--target", "1.83", "--sure", "0.3", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert 0.1 < document["never"] < 0.5
+    assert document["compute"]["high"] is None
+    assert document["compute"]["mean"] is None
+    assert document["compute"]["low"] > 0
+    words = run("plan", folder / "fit.nc", "--target", "1.83", "--sure", "0.3").stdout
+    assert "to never)" in words
+    assert "no compute reaches it with probability" in words
+
+
+def test_audit_has_a_row_a_model(folder: Path, run: Callable[..., Done]):
+    done = run("audit", folder / "fit.nc", "--json", "--figure", folder / "audit.png")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "audit.png").read_bytes().startswith(b"\x89PNG")
+    rows = {row["name"]: row for row in json.loads(done.stdout)["plans"]}
+    assert list(rows) == ["LaMDA", "GPT-3", "Jurassic-1", "Gopher", "MT-NLG", "Chinchilla"]
+    expected = audit(open_fit(folder / "fit.nc")).sel(plan="Gopher")
+    assert rows["Gopher"]["regret"]["estimate"] == pytest.approx(float(expected["regret"].median()))
+    assert set(rows["Gopher"]["params_opt"]) == INTERVAL
+    assert rows["Gopher"]["oversized"] == 1
+    own = folder / "own.csv"
+    own.write_text("name,params,tokens\nours,5B,140B\n")
+    words = run("audit", folder / "fit.nc", own).stdout
+    assert "ours" in words
+    assert "Gopher" not in words
+
+
+def test_the_commands_load_no_sampler(folder: Path):
+    code = (
+        "import sys; from bayes_scaling.cli.main import app\n"
+        "for asked in (['plan', '--compute', '1e22'], ['plan', '--target', '2.1'], ['audit']):\n"
+        "    app([asked[0], sys.argv[1], *asked[1:], '--json'], standalone_mode=False)\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder / "fit.nc")], capture_output=True, text=True, check=True
+    )
+    for name in ("pymc", "pytensor", "numba", "arviz", "arviz_stats", "arviz_base", "nutpie", "scipy"):
+        assert f"'{name}'" not in done.stderr, f"something imports {name}"
+
+
+def test_a_fit_that_did_not_converge_is_refused_or_marked(folder: Path, run: Callable[..., Done]):
+    for command in (
+        ["plan", folder / "unconverged.nc", "--compute", "1e22"],
+        ["audit", folder / "unconverged.nc"],
+    ):
+        refused = run(*command)
+        assert refused.returncode == 2
+        assert refused.stdout == ""
+        assert refused.stderr.startswith("error: the fit is not converged")
+        allowed = run(*command, "--allow-unconverged", "--json")
+        assert allowed.returncode == 3
+        assert json.loads(allowed.stdout)["converged"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "plan needs a budget (--compute, --gpus and --hours, or --money) or, without one, a --target"),
+        (
+            ["--compute", "1e22", "--gpus", "8", "--hours", "10", "--peak", "1e15", "--mfu", "0.4"],
+            "given 2 times",
+        ),
+        (["--compute", "1e22", "--sure", "0.9"], "--sure is for the cheapest plan to a target"),
+        (["--target", "2", "--params", "7B"], "--params ask about a budget"),
+        (["--compute", "lots"], "--compute 'lots': 'lots' is not a number"),
+        (
+            ["--compute", "1e22", "--max-params", "1B", "--max-tokens", "1B"],
+            "max_params and max_tokens contradict",
+        ),
+        (["--compute", "1e22", "--figure", "plan.jpg"], "no figure format '.jpg'"),
+        (["--compute", "1e22", "--recipe", "web"], "does not tell recipes apart"),
+        (["--target", "1.2"], "no draw of the fit reaches it"),
+    ],
+)
+def test_a_wrong_request_ends_with_code_2_and_one_clear_line(
+    folder: Path, run: Callable[..., Done], arguments: list[str], said: str
+):
+    done = run("plan", folder / "fit.nc", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1

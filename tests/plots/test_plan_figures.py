@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from handmade_fits import handmade_fit, law_draws
+
+from bayes_scaling import (
+    audit,
+    compute_to_target,
+    optimum,
+    plan,
+    plan_to_target,
+    plot_audit,
+    plot_plan,
+    plot_target,
+)
+from bayes_scaling.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def uncertain() -> xr.DataTree:
+    return handmade_fit(law_draws(200, spread=0.05))
+
+
+@pytest.fixture(scope="module")
+def decision(uncertain: xr.DataTree) -> xr.Dataset:
+    return plan(uncertain, 5.76e23, params=2.8e11, spent_params=4e10, spent_tokens=5e11)
+
+
+def test_the_regret_of_every_size_is_drawn_and_the_region_shaded(decision: xr.Dataset):
+    ax = plot_plan(decision, region=(0.02, 0.5))
+    expected = next(line for line in ax.lines if line.get_label() == "expected")
+    np.testing.assert_allclose(expected.get_xdata(), decision["size"])
+    np.testing.assert_allclose(expected.get_ydata(), decision["size_expected_regret"])
+    shaded = next(patch for patch in ax.patches if "at most 2% with probability 50%" in patch.get_label())
+    low, high = decision["region"].sel(regret_bound=0.02, probability=0.5).values
+    assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == pytest.approx((low, high))
+    for name in ("recommended", "continued", "proposed"):
+        mark = next(line for line in ax.lines if str(line.get_label()).startswith(name))
+        assert mark.get_xdata()[0] == float(decision[f"{name}_params"])
+        left, right = ax.get_xlim()
+        bottom, top = ax.get_ylim()
+        assert left < mark.get_xdata()[0] < right
+        assert bottom < mark.get_ydata()[0] < top
+
+
+def test_a_region_that_does_not_exist_is_not_drawn(uncertain: xr.DataTree):
+    held = plan(uncertain, 5.76e23, max_params=1e10, sizes=[5e9, 1e10])
+    ax = plot_plan(held)
+    assert not ax.patches
+    with pytest.raises(InputError, match="plan has the bounds"):
+        plot_plan(held, region=(0.3, 0.5))
+    with pytest.raises(InputError, match="takes what plan returns"):
+        plot_plan(optimum(uncertain, 1e22))
+
+
+def test_the_compute_to_a_target_is_drawn_with_what_never_gets_there(uncertain: xr.DataTree):
+    cheapest = plan_to_target(uncertain, 1.85, sure=0.5)
+    ax = plot_target(cheapest, prob=0.8)
+    shares = sum(patch.get_height() for patch in ax.patches if patch.get_label() == "_nolegend_")
+    never = float(cheapest["never"])
+    assert 0 < never < 0.5
+    assert shares == pytest.approx(0.98 * (1 - never), abs=0.02)
+    assert f"never with probability {never:.2g}" in ax.get_title()
+    plan_line = next(line for line in ax.lines if "plan that reaches it" in str(line.get_label()))
+    assert plan_line.get_xdata()[0] == float(cheapest["recommended_compute"])
+    assert plot_target(compute_to_target(uncertain, 2.0)).lines
+    with pytest.raises(InputError, match="nothing to draw"):
+        plot_target(compute_to_target(uncertain, 1.0))
+    with pytest.raises(InputError, match="of one target"):
+        plot_target(compute_to_target(uncertain, [2.0, 2.1]))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "of_plan"), [("params_opt", "params"), ("tokens_opt", "tokens"), ("loss_opt", "loss")]
+)
+def test_every_plan_is_marked_at_its_own_compute(uncertain: xr.DataTree, quantity: str, of_plan: str):
+    audited = audit(uncertain)
+    ax = plot_audit(uncertain, audited, quantity=quantity)
+    for name in audited["plan"].values:
+        mark = next(line for line in ax.lines if line.get_label() == name)
+        assert mark.get_xdata()[0] == float(audited["compute"].sel(plan=name))
+        value = audited[of_plan].sel(plan=name)
+        assert mark.get_ydata()[0] == pytest.approx(float(value.median()))
+    band = next(c for c in ax.collections if "90% interval" in str(c.get_label()))
+    assert band.get_paths()[0].vertices[:, 0].max() > float(audited["compute"].max())
+    with pytest.raises(InputError, match="no 'tokens_per_param' to mark"):
+        plot_audit(uncertain, audited, quantity="tokens_per_param")
+    with pytest.raises(InputError, match="takes what audit returns"):
+        plot_audit(uncertain, optimum(uncertain, 1e22))
