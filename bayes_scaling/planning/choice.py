@@ -86,8 +86,10 @@ def best_size(
     return (float(np.exp(found)), value) if value < expected[i] else (float(sizes[i]), float(expected[i]))
 
 
-def golden_section(function: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
-    """Find the minimum of a function with one, between two points.
+def golden_section(
+    function: Callable[[float], float], low: float, high: float, *, width: float = 1e-10
+) -> tuple[float, float]:
+    """Find the minimum of a function with one, between two points, to within a width.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def golden_section(function: Callable[[float], float], low: float, high: float) 
             low, inner, at_inner = inner, outer, at_outer
             outer = low + share * (high - low)
             at_outer = function(outer)
-        if high - low < 1e-10:
+        if high - low < width:
             break
     return (inner, at_inner) if at_inner < at_outer else (outer, at_outer)
 

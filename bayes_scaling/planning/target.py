@@ -24,7 +24,7 @@ type Array = np.ndarray[Any, Any]
 SURE = 0.8
 """Probability with which a plan reaches its target unless asked for another."""
 
-_SIZES = 120
+_SIZES = 48
 """Of the grid over which the cheapest plan is sought."""
 
 
@@ -226,6 +226,11 @@ def _cheapest(
     i = int(np.argmin(cost))
     if within.sizes is not None or len(grid) == 1:
         return float(grid[i]), float(tokens[i])
+    # A quantile over draws is rough in the size: a second grid finds the deepest of the dents near the first.
+    grid = np.geomspace(grid[max(i - 2, 0)], grid[min(i + 2, len(grid) - 1)], _SIZES)
+    tokens = needed(grid)
+    cost = np.where(tokens <= within.max_tokens, problem.cost(grid, tokens), np.inf)
+    i = int(np.argmin(cost))
 
     def dearness(log_params: float) -> float:
         size = np.exp(np.array([log_params]))
@@ -234,7 +239,8 @@ def _cheapest(
         return float(np.log(problem.cost(size[0], count))) if count <= within.max_tokens else np.inf
 
     low, high = np.log(grid[max(i - 1, 0)]), np.log(grid[min(i + 1, len(grid) - 1)])
-    at, value = golden_section(dearness, float(low), float(high))
+    # The cost is flat about its minimum: half the digits of the size are all of its own.
+    at, value = golden_section(dearness, float(low), float(high), width=1e-6)
     if value >= np.log(cost[i]):
         return float(grid[i]), float(tokens[i])
     return float(np.exp(at)), float(needed(np.exp(np.array([at])))[0])

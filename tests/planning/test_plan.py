@@ -318,6 +318,26 @@ def test_an_isoflop_model_that_is_a_law_is_planned_for_alike():
         assert float(found["params_opt_below"][0]) == float(expected["params_opt_below"][0])
 
 
+def test_an_isoflop_model_spends_budgets_as_its_optimum_does():
+    """Where k drifts with the size, tokens are what the rest of the budget buys at that size's k."""
+    fit = handmade_fit(
+        frontier_draws(law_draws(40)), law="isoflop-skewed", flops=tuple(np.geomspace(1e19, 1e22, 9))
+    )
+    constant = fit["constant_data"].to_dataset()
+    constant["flops"] = constant["flops"] * (constant["params"] / 1e9) ** 0.04
+    posterior = fit["posterior"].to_dataset().assign(params_min=3e9)
+    fit["constant_data"], fit["posterior"] = xr.DataTree(constant), xr.DataTree(posterior)
+    surface, best = surface_of(fit).surface, optimum(fit, 1e23)
+    for name, found in zip(("params_opt", "tokens_opt", "loss_opt"), surface.optimum(1e23), strict=True):
+        np.testing.assert_allclose(found, best[name].values.ravel(), rtol=1e-12)
+    params, tokens, _ = surface.optimum(1e23)
+    np.testing.assert_allclose(surface.compute(params, tokens), 1e23, rtol=1e-12)
+    np.testing.assert_allclose(surface.params(tokens, 1e23), params, rtol=1e-12)
+    np.testing.assert_allclose(surface.params_of_tokens(tokens), params, rtol=1e-9)
+    drift = np.log(surface.compute(1e11, 1.0) / surface.compute(1e9, 1.0)) / np.log(100)
+    assert drift == pytest.approx(1.04)
+
+
 def test_a_parabola_is_least_at_its_frontier():
     law = {**law_draws(50), "E": np.full(50, 1.5)}
     draws = {n: v for n, v in frontier_draws(law).items() if n not in ("alpha", "beta")}
