@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling import compare, fit, interval, predict, read_curves, read_runs, reduce_curves
+from bayes_scaling.quantities import format_quantity
 
 HERE = Path(__file__).resolve().parent
 BUDGET = 1e14
@@ -71,6 +72,16 @@ def outcomes(held_out: pd.DataFrame) -> dict[str, float]:
     return found | vertex | {"loss_opt": float(level - slope**2 / (4 * square))}
 
 
+def print_outcome() -> None:
+    """Print the prediction as it was written, beside what came out."""
+    table = pd.read_csv(HERE / "prediction.csv")
+    table["outcome"] = table["quantity"].map(outcomes(pd.read_csv(HERE / "held_out.csv")))
+    table["inside"] = table["outcome"].between(table["low"], table["high"]).map({True: "yes", False: "no"})
+    numbers = ["estimate", "low", "high", "outcome"]
+    table[numbers] = table[numbers].map(lambda number: format_quantity(number, 4))
+    print(table.to_string(index=False))
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -80,11 +91,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.outcome:
         predictions(args.shapes).to_csv(HERE / "prediction.csv", index=False, float_format="%.6g")
-        return
-    table = pd.read_csv(HERE / "prediction.csv")
-    table["outcome"] = table["quantity"].map(outcomes(pd.read_csv(HERE / "held_out.csv")))
-    table["inside"] = table["outcome"].between(table["low"], table["high"])
-    print(table.to_string(index=False, float_format="{:.5g}".format))
+    else:
+        print_outcome()
 
 
 if __name__ == "__main__":
