@@ -23,7 +23,7 @@ _HOME = {
     "open_fit": "sampling.artefact",
     "optimum": "planning.optimum",
     "plan": "planning.plan",
-    "plan_to_target": "planning.target",
+    "plan_to_target": "planning.cheapest",
     "compute_to_target": "planning.target",
     "worth_of_improvement": "planning.target",
     "audit": "planning.audit",

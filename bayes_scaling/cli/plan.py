@@ -122,7 +122,7 @@ def plan(
     _check_way(budget, {**at_budget, "improvement": step}, shared["target"], sure)
     fitted = open_fit(fit, groups=("posterior", "constant_data"))
     if budget is None:
-        from bayes_scaling.planning.target import SURE, plan_to_target
+        from bayes_scaling.planning.cheapest import SURE, plan_to_target
 
         cheapest = plan_to_target(fitted, sure=SURE if sure is None else sure, **shared)
         document = target_document(cheapest, rate, prob)

@@ -69,6 +69,7 @@ def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, An
             )
         ],
         "target": float(decision["target"]) if "target" in decision else None,
+        **_given(decision),
     }
     for name in ("proposed", "continued"):
         there = f"{name}_params" in decision
@@ -84,6 +85,7 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
         "recipe": cheapest.attrs["recipe"] or None,
         "converged": bool(cheapest.attrs["converged"]),
         "target": float(cheapest["target"]),
+        **_given(cheapest),
         "never": float(cheapest["never"]),
         "compute": interval_of(cheapest["compute"], prob),
         "lifetime": interval_of(cheapest["lifetime"], prob),
@@ -95,6 +97,7 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
                 for key in ("params", "tokens", "compute", "cost", "reaches", "extrapolation")
             },
             **_person(rate, float(cheapest["recommended_cost"])),
+            **_if_there(cheapest, "recommended", ("epochs",)),
             "loss": interval_of(cheapest["recommended_loss"], prob),
             "binding": [name for name in cheapest.attrs["binding"].split(", ") if name],
         },
@@ -127,13 +130,23 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
 def _judged(decision: xr.Dataset, name: str, rate: Rate, prob: float) -> dict[str, Any]:
     keys = ("params", "tokens", "compute", "cost", "expected_regret", "oversized", "extrapolation")
     found = {key: float(decision[f"{name}_{key}"]) for key in keys}
-    reaches = {"reaches": float(decision[f"{name}_reaches"])} if f"{name}_reaches" in decision else {}
     return {
         **found,
         **_person(rate, found["cost"]),
         "regret": interval_of(decision[f"{name}_regret"], prob),
         "loss": interval_of(decision[f"{name}_loss"], prob),
-        **reaches,
+        **_if_there(decision, name, ("reaches", "epochs")),
+    }
+
+
+def _if_there(answer: xr.Dataset, name: str, keys: tuple[str, ...]) -> dict[str, float]:
+    return {key: float(answer[f"{name}_{key}"]) for key in keys if f"{name}_{key}" in answer}
+
+
+def _given(answer: xr.Dataset) -> dict[str, float | None]:
+    """Repeat what was asked to be served, and what unique tokens there are."""
+    return {
+        name: float(answer[name]) if name in answer else None for name in ("served_tokens", "unique_tokens")
     }
 
 

@@ -13,6 +13,8 @@ def print_plan(document: dict[str, Any]) -> None:
     """Print the decision at a budget, from its JSON document."""
     prob = f"{document['prob']:.0%}"
     names = [name for name in ("recommended", "continued", "proposed") if document[name]]
+    if document["recommended"]["continues"]:
+        names.remove("continued")
     plans = [document[name] for name in names]
     rows = [
         ["size (parameters)", *(format_quantity(each["params"]) for each in plans)],
@@ -26,6 +28,8 @@ def print_plan(document: dict[str, Any]) -> None:
     ]
     if any(each["cost"] != each["compute"] for each in plans):
         rows.insert(3, ["cost to be paid (FLOP)", *(format_quantity(each["cost"]) for each in plans)])
+    if document["unique_tokens"] is not None:
+        rows.insert(2, ["epochs of the unique tokens", *(format_plain(each["epochs"]) for each in plans)])
     if document["target"] is not None:
         reached = [_percent(each["reaches"]) if "reaches" in each else "-" for each in plans]
         rows.append([f"loss at most {document['target']:g} with probability", *reached])
@@ -47,6 +51,7 @@ def print_plan(document: dict[str, Any]) -> None:
             f"{format_plain(factor['estimate'])} times this compute ({_interval(factor, format_plain)})"
         )
     say("loss is the law's, without the noise of a run; regret is against the optimum without limits")
+    _say_of_assumptions(document)
     warn_of_extrapolation([each["extrapolation"] for each in plans])
     _warn_of_convergence(document)
 
@@ -57,6 +62,7 @@ def print_target(document: dict[str, Any]) -> None:
     rows = [
         ["size (parameters)", format_quantity(best["params"])],
         ["tokens", format_quantity(best["tokens"])],
+        *([["epochs of the unique tokens", format_plain(best["epochs"])]] if "epochs" in best else []),
         ["training compute (FLOP)", format_quantity(best["compute"])],
         *(
             [["lifetime cost (FLOP)", format_quantity(best["cost"])]]
@@ -79,6 +85,7 @@ def print_target(document: dict[str, Any]) -> None:
         say(f"no compute reaches it with probability {document['never']:.3g}", style="bold")
     if best["binding"]:
         say(f"held by {', '.join(best['binding'])}")
+    _say_of_assumptions(document)
     warn_of_extrapolation([document["extrapolation"], best["extrapolation"]])
     _warn_of_convergence(document)
 
@@ -127,6 +134,17 @@ def _say_of_choice(document: dict[str, Any]) -> None:
         )
     optimum = document["optimum"]["params_opt"]
     say(f"N_opt: {format_quantity(optimum['estimate'])} ({_interval(optimum, format_quantity)})")
+
+
+def _say_of_assumptions(document: dict[str, Any]) -> None:
+    say = console().print
+    if document["served_tokens"] is not None:
+        say("a token served is counted as a third of one trained on: 2 N where training costs 6 N")
+    if document["unique_tokens"] is not None:
+        say(
+            "repeated tokens are worth what Muennighoff et al. 2023 found; their constants are taken as "
+            "exact, since no uncertainty of them is published"
+        )
 
 
 def _print_regions(document: dict[str, Any]) -> None:

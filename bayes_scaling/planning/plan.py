@@ -86,22 +86,26 @@ def plan(
     Returns
     -------
     Dataset
-        Scalars compute and extrapolation (by what factor the training compute of the recommended plan lies
-        outside that of the runs, 1 inside). recommended_params, _tokens, _compute (of training), _cost
-        (with serving) and _expected_regret; recommended_regret and recommended_loss, dims chain and draw;
-        recommended_continues: whether it is the run that is there. unconstrained_params and
-        unconstrained_expected_regret: the same without limits on size and tokens. params_opt, tokens_opt
-        and loss_opt, dims chain and draw: the optimum had one known the truth. region, dims regret_bound,
-        probability and side ("low", "high"): the sizes whose regret stays within the bound with the
-        probability; NaN where there is none; within the limits. Along dim size, in parameters: size_tokens,
-        size_expected_regret, size_regret and size_loss (dim statistic: "low", "estimate", "high"),
-        size_expected_loss, size_too_large, which is P(N_opt < size), and with a target size_reaches.
-        params_opt_below, dims below. proposed_* as recommended_*, with proposed_oversized, the probability
-        that a smaller model would have been better at the same cost, and proposed_extrapolation.
-        continued_* as well, where a run is there that limits allow to be continued. target and
-        recommended_reaches if there is a target. Losses are the law's, without the noise of a run, in the
-        unit of the runs; sizes are in parameters. The attributes `binding` names limits that the
-        recommended plan has run into.
+        Losses are the law's, without the noise of a run, in the unit of the runs; sizes are in parameters.
+
+        - compute, and served_tokens, unique_tokens and target as they were asked.
+        - recommended_params, _tokens, _compute (of training, in FLOPs), _cost (with serving),
+          _expected_regret, _oversized (probability that a smaller model would be better at the same cost),
+          _extrapolation (by what factor its training compute lies outside that of the runs; 1 inside),
+          _epochs of the unique tokens and _reaches (probability of the target), where those are given;
+          _regret and _loss, dims chain and draw; and _continues: whether it is the run that is there.
+          `extrapolation` is that of the recommended plan.
+        - proposed_*, the same of a proposed plan, and continued_*, of the run that is there trained on, where
+          the limits allow it.
+        - unconstrained_params and _expected_regret: the recommended plan without limits on size and tokens.
+        - params_opt, tokens_opt and loss_opt, dims chain and draw: the optimum, had one known the law.
+        - params_opt_below, dims below: P(N_opt < x).
+        - region, dims regret_bound, probability and side ("low", "high"): the sizes whose regret stays within
+          the bound with the probability, within the limits; NaN where there is none.
+        - Along dim size: size_tokens, size_expected_regret, size_regret and size_loss (dim statistic: "low",
+          "estimate", "high"), size_expected_loss, size_too_large, which is P(N_opt < size), and size_reaches.
+
+        The attribute `binding` names the limits that the recommended plan has run into.
 
     Raises
     ------
@@ -161,6 +165,9 @@ def plan(
         answer = answer.merge(judged(fitted, problem.unprepared(), "proposed", *proposed))
         if target is not None:
             answer["proposed_reaches"] = (answer["proposed_loss"] <= target).mean()
+    for name, given in (("served_tokens", served_tokens), ("unique_tokens", unique_tokens)):
+        if given is not None:
+            answer[name] = float(given)
     answer["compute"] = cost
     answer["extrapolation"] = answer["recommended_extrapolation"]
     return _labelled(answer, fitted, binding)

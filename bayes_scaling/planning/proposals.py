@@ -35,6 +35,8 @@ def judged(
         "oversized": float(problem.too_large(params, tokens).mean()),
         "extrapolation": float(beyond[0]),
     }
+    if np.isfinite(problem.unique):
+        found["epochs"] = float(tokens / problem.unique)
     return xr.Dataset({f"{name}_{key}": value for key, value in found.items()})
 
 

@@ -96,6 +96,24 @@ def test_plan_in_words_says_both_units_the_region_and_how_far_it_reaches(
     assert "\x1b" not in done.stdout
 
 
+def test_plan_says_what_serving_and_repetition_rest_on(folder: Path, run: Callable[..., Done]):
+    unusual = ["--served-tokens", "1T", "--unique-tokens", "200B"]
+    asked = ["plan", folder / "fit.nc", "--compute", "5.76e23", *unusual]
+    words = " ".join(run(*asked).stdout.split())
+    assert "a third of one trained on: 2 N where training costs 6 N" in words
+    assert "no uncertainty of them is published" in words
+    document = json.loads(run(*asked, "--json").stdout)
+    assert (document["served_tokens"], document["unique_tokens"]) == (1e12, 2e11)
+    best = document["recommended"]
+    assert best["epochs"] == pytest.approx(best["tokens"] / 2e11)
+    assert best["cost"] == pytest.approx(5.76e23)
+    assert best["compute"] < best["cost"]
+    cheapest = ["plan", folder / "fit.nc", "--target", "2.1", *unusual]
+    assert "epochs of the unique tokens" in run(*cheapest).stdout
+    best = json.loads(run(*cheapest, "--json").stdout)["recommended"]
+    assert best["epochs"] == pytest.approx(best["tokens"] / 2e11)
+
+
 def test_without_a_budget_the_plan_is_the_cheapest_to_a_target(folder: Path, run: Callable[..., Done]):
     asked = ["plan", folder / "fit.nc", "--target", "2.0", "--sure", "0.9", "--served-tokens", "1T"]
     done = run(*asked, "--figure", folder / "target.svg", "--json")
