@@ -62,23 +62,24 @@ def cheapest_run(
     # Where no loss is left to spend, the answer is infinite, and the search runs on a number in its place.
     free = np.where(np.isfinite(room), room, 0.0)
     log_tokens_free = (np.log(B) - free) / beta
-    rate = beta / alpha
-    y = np.zeros(np.broadcast_shapes(np.shape(log_tokens_free), np.shape(rate)))
+    log_rate = np.log(beta) - np.log(alpha)
+    log_y = np.full(np.broadcast_shapes(np.shape(log_tokens_free), np.shape(log_rate)), -np.inf)
     if served > 0:
         wanted = np.log(served * INFERENCE_SHARE) - log_tokens_free
-        log_y = wanted - np.log1p(rate) / beta
+        log_y = wanted - np.logaddexp(0, log_rate) / beta
         for _ in range(_STEPS):
-            odds = rate * (1 + np.exp(log_y))
-            gap = np.log1p(odds) / beta + log_y - wanted
-            step = gap / (1 + rate * np.exp(log_y) / (beta * (1 + odds)))
+            log_share = np.logaddexp(0, log_rate + np.logaddexp(0, log_y))
+            slope = 1 + np.exp(log_rate + log_y - log_share) / beta
+            step = (log_share / beta + log_y - wanted) / slope
             log_y = log_y - step
-            if np.abs(step).max() < 1e-13:
+            if (np.abs(step) < 1e-13 * (1 + np.abs(log_y))).all():
                 break
-        y = np.exp(log_y)
-    odds = rate * (1 + y)
+    # Of x / (1 - x), and of 1 / (1 - x).
+    log_odds = log_rate + np.logaddexp(0, log_y)
+    log_share = np.logaddexp(0, log_odds)
     with np.errstate(over="ignore"):
-        params = np.exp((np.log(A) - room - np.log(odds / (1 + odds))) / alpha)
-        tokens = np.exp((np.log(B) - room + np.log1p(odds)) / beta)
+        params = np.exp((np.log(A) - room - (log_odds - log_share)) / alpha)
+        tokens = np.exp((np.log(B) - room + log_share) / beta)
         compute = flops_per_param_token * params * (tokens + served * INFERENCE_SHARE)
     return params, tokens, compute
 

@@ -27,6 +27,8 @@ _SIZES = 48
 """Of the grid over which the cheapest plan is sought."""
 
 
+# By a nearly flat law the compute to a loss may lie beyond what a float holds: infinite is the answer then.
+@np.errstate(over="ignore")
 def plan_to_target(
     fit: xr.DataTree,
     target: float,

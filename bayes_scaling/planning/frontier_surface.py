@@ -14,15 +14,15 @@ from bayes_scaling.laws.lifetime import INFERENCE_SHARE
 
 type Array = np.ndarray[Any, Any]
 
-_REACH, _RUNGS = 1e6, 25
-"""How far beyond the least compute to a loss a size's own is sought, and in how many rungs at first."""
+_RUNG, _GROWTH, _RUNGS = 0.4, 1.15, 25
+"""Steps in log compute in which a size's own compute to a loss is sought from the least compute on, at first;
+each is so much longer than the last, and together they reach 10^36 times as far."""
 
 _NEWTON, _SECANTS, _GOLDEN = 7, 14, 32
 """Steps after which each search below has its answer to some ten digits."""
 
 _NODES, _SAVING = 14, 1e-7
-"""Losses per draw at which a lifetime's least compute is searched for, and the share of a cost they reach
-to."""
+"""Losses per draw at which a lifetime's least compute is searched for, down to what share of a cost."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class FrontierSurface:
         return np.exp(np.log(self.params_coefficient) + self.a * log_compute)
 
     def tokens_to_reach(self, params: Any, loss: Any) -> Array:
-        """Search up from the least compute to the loss: first on a ladder, then by halving."""
+        """Search up from the least compute to the loss: first on a ladder, then by secants."""
         params = np.asarray(params, dtype=float)
         start = np.log(self.least_compute(loss))
         none = ~np.isfinite(start)
@@ -98,20 +98,22 @@ class FrontierSurface:
         def gap(log_compute: Array) -> Array:
             return np.asarray(self._loss_at(params, np.exp(log_compute)) - loss)
 
-        step = np.log(_REACH) / _RUNGS
         shape = np.broadcast_shapes(params.shape, start.shape)
         low = np.array(np.broadcast_to(start, shape))
-        at_low, at_high = gap(low), np.zeros(shape)
+        at_low, at_high, width = gap(low), np.zeros(shape), np.zeros(shape)
         found = np.zeros(shape, dtype=bool)
-        for _ in range(_RUNGS):
+        for step in _RUNG * _GROWTH ** np.arange(_RUNGS):
             ahead = gap(low + step)
             new = ~found & (ahead <= 0)
-            at_high = np.where(new, ahead, at_high)
+            at_high, width = np.where(new, ahead, at_high), np.where(new, step, width)
             found |= new
             low, at_low = np.where(found, low, low + step), np.where(found, at_low, ahead)
             if found.all():
                 break
-        tokens = np.exp(_crossing(gap, low, low + step, at_low, at_high)) / (self._k(params) * params)
+        # Where there is no crossing the search runs on zeros, and its end is thrown away.
+        at_low = np.where(found, at_low, 0.0)
+        log_compute = _crossing(lambda x: np.where(found, gap(x), 0.0), low, low + width, at_low, at_high)
+        tokens = np.exp(log_compute) / (self._k(params) * params)
         return np.where(found & ~none, tokens, np.inf)
 
     def lifetime_curve(self, cost: float, served: float, best: Array) -> Callable[[Array], Array]:
@@ -154,7 +156,8 @@ class FrontierSurface:
             return self.least_compute(loss)
         least = self.least_compute(loss)
         none = ~np.isfinite(least)
-        least = np.where(none, 1.0, least)
+        # Some number to search about where there is none, and one with a logarithm.
+        least = np.maximum(np.where(none, 1.0, least), 1e-300)
         # Without digits to spare a loss may lie a rounding below its own frontier.
         most = least + self._serving(self._params_opt(least), served)
 

@@ -23,6 +23,8 @@ REGRETS, PROBABILITIES = (0.01, 0.02, 0.05), (0.5, 0.8, 0.95)
 """Of the regions: bounds on the regret, and probabilities of keeping within."""
 
 
+# By a nearly flat law the compute to a loss may lie beyond what a float holds: infinite is the answer then.
+@np.errstate(over="ignore")
 def plan(
     fit: xr.DataTree,
     compute: float,

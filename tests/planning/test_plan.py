@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from bayes_scaling import optimum, plan
+from bayes_scaling import optimum, plan, plan_to_target
 from bayes_scaling.errors import InputError, NotConvergedError
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning import problem as problem_module
@@ -357,6 +357,28 @@ def test_a_parabola_is_least_at_its_frontier():
         np.testing.assert_allclose(surface.loss(params * factor, reached), worse, rtol=1e-9)
         assert (reached <= tokens / factor * (1 + 1e-9)).all()
     np.testing.assert_allclose(surface.params_of_tokens(tokens), params, rtol=1e-9)
+
+
+@pytest.mark.parametrize("served", [None, 1e12])
+def test_exponents_that_are_hardly_known_overflow_nowhere(served: float | None):
+    """Draws whose losses lie orders of magnitude beyond a float are infinite, not a warning or NaN."""
+    rng = np.random.default_rng(3)
+    alpha, beta = np.exp(rng.uniform(np.log(0.01), np.log(5), (2, 200)))
+    law = {
+        "E": rng.uniform(0.1, 2, 200),
+        "A": rng.uniform(0.1, 1, 200) * 1e9**alpha,
+        "B": rng.uniform(0.1, 1, 200) * 2e10**beta,
+        "alpha": alpha,
+        "beta": beta,
+    }
+    for fit in (handmade_fit(law), handmade_fit(frontier_draws(law), law="isoflop-skewed")):
+        planned = plan(fit, 1e26, params=7e10, served_tokens=served)
+        for name in ("recommended_params", "recommended_expected_regret", "proposed_regret", "params_opt"):
+            assert np.isfinite(planned[name]).all()
+        assert planned["region"].isnull().all()
+        cheapest = plan_to_target(fit, 2.3, sure=0.3, served_tokens=served)
+        assert 0.3 <= float(cheapest["recommended_reaches"]) < 0.4
+        assert not cheapest["lifetime"].isnull().any()
 
 
 def test_draws_that_have_not_converged_are_refused_unless_allowed():
