@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -61,6 +61,8 @@ def plot_audit(
         raise InputError(f"plans have no {quantity!r} to mark; known: {', '.join(_OF_PLAN)}")
     if "plan" not in audited.dims or "regret" not in audited:
         raise InputError("plot_audit takes what audit returns, and this Dataset is not")
+    # A fit that tells recipes apart was audited by one of them, which is the one to draw.
+    one: dict[str, Any] = {"recipe": audited.attrs["recipe"]} if audited.attrs["recipe"] else {}
     values = audited[_OF_PLAN[quantity]]
     if "draw" in values.dims:
         values = values.median(("chain", "draw"))
@@ -69,6 +71,7 @@ def plot_audit(
         audited["compute"].values.tolist(),
         quantity=quantity,
         prob=prob,
+        **one,
         allow_unconverged=allow_unconverged,
         ax=ax,
         figsize=figsize,

@@ -79,6 +79,20 @@ def test_the_compute_to_a_target_is_drawn_with_what_never_gets_there(uncertain: 
         plot_target(compute_to_target(uncertain, [2.0, 2.1]))
 
 
+def test_the_optimum_under_audited_plans_is_that_of_their_recipe():
+    one, other = law_draws(60, seed=1), law_draws(60, seed=2)
+    other["A"] = other["A"] * 3
+    draws = {name: np.stack([one[name], other[name]], axis=-1) for name in one}
+    both, alone = handmade_fit(draws, recipes=("web", "code")), handmade_fit(other)
+    lines = [
+        next(
+            line for line in plot_audit(fit, audit(fit, recipe=recipe)).lines if "median" in line.get_label()
+        )
+        for fit, recipe in ((both, "code"), (alone, None))
+    ]
+    np.testing.assert_allclose(lines[0].get_xydata(), lines[1].get_xydata())
+
+
 @pytest.mark.parametrize(
     ("quantity", "of_plan"), [("params_opt", "params"), ("tokens_opt", "tokens"), ("loss_opt", "loss")]
 )
