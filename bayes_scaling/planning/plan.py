@@ -107,7 +107,8 @@ def plan(
         - Along dim size: size_tokens, size_expected_regret, size_regret and size_loss (dim statistic: "low",
           "estimate", "high"), size_expected_loss, size_too_large, which is P(N_opt < size), and size_reaches.
 
-        The attribute `binding` names the limits that the recommended plan has run into.
+        The attribute `binding` names the limits that the recommended plan has run into; `listed` says whether
+        the sizes are a list of the caller's, and `prob` is that of the bands.
 
     Raises
     ------
@@ -172,7 +173,9 @@ def plan(
             answer[name] = float(given)
     answer["compute"] = cost
     answer["extrapolation"] = answer["recommended_extrapolation"]
-    return _labelled(answer, fitted, binding)
+    answer = _labelled(answer, fitted, binding)
+    answer.attrs |= {"prob": prob, "listed": int(within.sizes is not None)}
+    return answer
 
 
 def problem_of(

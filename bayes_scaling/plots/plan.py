@@ -62,14 +62,20 @@ def plot_plan(
         decision["size_regret"].sel(statistic=name).to_numpy() for name in ("low", "estimate", "high")
     )
     ends = known.sel(regret_bound=bound, probability=probability).to_numpy()
-    if np.isfinite(ends).all():
+    if np.isfinite(ends).all() and not decision.attrs["listed"]:
         said = f"regret at most {bound:.0%} with probability {probability:.0%}"
         ax.axvspan(*ends, color="C2", alpha=0.2, linewidth=0, label=said, zorder=0)
-    listed = len(sizes) < 20
-    ax.fill_between(sizes, low, high, color="C0", alpha=0.25, linewidth=0, label="interval")
-    ax.plot(sizes, middle, color="C0", linewidth=1, label="median", marker="o" if listed else None)
     expected = decision["size_expected_regret"].to_numpy()
-    ax.plot(sizes, expected, color="black", label="expected", marker="o" if listed else None)
+    band = f"{decision.attrs['prob']:.0%} interval"
+    if decision.attrs["listed"]:
+        # Between the sizes that can be built there is nothing.
+        ax.vlines(sizes, low, high, color="C0", linewidth=4, alpha=0.4, label=band)
+        ax.plot(sizes, middle, "_", color="C0", markersize=10, label="median")
+        ax.plot(sizes, expected, "o", color="black", markersize=4, label="expected")
+    else:
+        ax.fill_between(sizes, low, high, color="C0", alpha=0.25, linewidth=0, label=band)
+        ax.plot(sizes, middle, color="C0", linewidth=1, label="median")
+        ax.plot(sizes, expected, color="black", label="expected")
     for name, colour, mark in (("recommended", "C3", "o"), ("continued", "C4", "s"), ("proposed", "C1", "D")):
         if f"{name}_params" in decision:
             size, waste = (float(decision[f"{name}_{key}"]) for key in ("params", "expected_regret"))
@@ -89,9 +95,13 @@ def plot_plan(
 
 def _limit(ax: Axes, sizes: np.ndarray, expected: np.ndarray, decision: xr.Dataset) -> None:
     """Show the sizes that somebody might train, and every plan."""
-    near = sizes[expected <= max(_TOP, expected.min() * 1.2)]
-    marked = [float(decision[name]) for name in decision if str(name).endswith("ed_params")]
-    wasted = [float(decision[name]) for name in decision if str(name).endswith("ed_expected_regret")]
+    # Of a list everything is shown; a grid reaches far beyond what matters.
+    highest = expected.max() if decision.attrs["listed"] else max(_TOP, expected.min() * 1.2)
+    near = sizes[expected <= highest]
+    plans = [name for name in ("recommended", "continued", "proposed") if f"{name}_params" in decision]
+    marked, wasted = (
+        [float(decision[f"{name}_{key}"]) for name in plans] for key in ("params", "expected_regret")
+    )
     ax.set_xlim(min([near[0], *marked]) / 1.1, max([near[-1], *marked]) * 1.1)
-    top = max([_TOP, expected.min() * 1.2, *wasted]) * 1.05
+    top = max([highest, *wasted]) * 1.05
     ax.set_ylim(min([0.0, *wasted]) - 0.02 * top, top)

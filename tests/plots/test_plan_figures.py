@@ -56,6 +56,10 @@ def test_a_region_that_does_not_exist_is_not_drawn(uncertain: xr.DataTree):
     held = plan(uncertain, 5.76e23, max_params=1e10, sizes=[5e9, 1e10])
     ax = plot_plan(held)
     assert not ax.patches
+    expected = next(line for line in ax.lines if line.get_label() == "expected")
+    assert expected.get_linestyle() == "None", "nothing can be built between the sizes of a list"
+    assert expected.get_xdata().tolist() == [5e9, 1e10]
+    assert any(c.get_label() == "90% interval" for c in ax.collections)
     with pytest.raises(InputError, match="plan has the bounds"):
         plot_plan(held, region=(0.3, 0.5))
     with pytest.raises(InputError, match="takes what plan returns"):
