@@ -31,10 +31,7 @@ def fit_document(fit: xr.DataTree, prob: float) -> dict[str, Any]:
             "ebfmi_min": verdict["ebfmi_min"],
         },
         "problems": verdict["problems"],
-        "parameters": {
-            str(name): interval_dict(summary)
-            for name, summary in parameters(fit, prob=prob).data_vars.items()
-        },
+        **_parameters(fit, prob),
         "runs": fit["observed_data"].sizes["run"],
         "seconds": facts["seconds"],
         "warnings": facts["warnings"],
@@ -95,13 +92,51 @@ def compare_document(comparison: xr.Dataset, ranking: pd.DataFrame | None = None
     }
 
 
+def _parameters(fit: xr.DataTree, prob: float) -> dict[str, Any]:
+    """List the parameters: those of all runs together, and a row for each recipe that is told apart."""
+    summary = parameters(fit, prob=prob)
+    shared = {name: values for name, values in summary.data_vars.items() if "recipe" not in values.dims}
+    found: dict[str, Any] = {
+        "parameters": {str(name): interval_dict(values) for name, values in shared.items()}
+    }
+    if "recipe" in summary.dims:
+        own = summary.drop_vars(list(shared))
+        found["recipes"] = [
+            {
+                "recipe": str(recipe),
+                "parameters": {
+                    str(name): interval_dict(values) for name, values in own.sel(recipe=recipe).items()
+                },
+            }
+            for recipe in summary["recipe"].values
+        ]
+    return found
+
+
 def optimum_document(optima: xr.Dataset, prob: float) -> dict[str, Any]:
-    """Describe optima, as `optimum` returns them: one entry a budget."""
-    summary = interval(optima[["a", "b", *PER_BUDGET]], prob)
-    return {
+    """Describe optima, as `optimum` returns them: one entry a budget, or a recipe and budget."""
+    document: dict[str, Any] = {
         "prob": prob,
         "model": optima.attrs["model"],
         "converged": bool(optima.attrs["converged"]),
+    }
+    if optima.attrs.get("new_recipe"):
+        unknown = [name for name in optima.attrs["loss_unknown"].split(", ") if name]
+        document |= {"new_recipe": True, "loss_unknown": unknown}
+    if "recipe" not in optima.dims:
+        return document | _of_one_recipe(optima, prob)
+    rows: list[dict[str, Any]] = []
+    optimal: list[dict[str, Any]] = []
+    for name in map(str, optima["recipe"].values):
+        own = _of_one_recipe(optima.sel(recipe=name), prob)
+        optimal += [{"recipe": name, **row} for row in own.pop("optima")]
+        rows.append({"recipe": name, **own})
+    return document | {"recipes": rows, "optima": optimal}
+
+
+def _of_one_recipe(optima: xr.Dataset, prob: float) -> dict[str, Any]:
+    summary = interval(optima[["a", "b", *PER_BUDGET]], prob)
+    return {
         "a": interval_dict(summary["a"]),
         "b": interval_dict(summary["b"]),
         "flops_per_param_token": float(optima["flops_per_param_token"]),

@@ -78,8 +78,11 @@ def fit(
         save_fit(fitted, output)
     if figure is not None:
         from bayes_scaling.plots.law import plot_law
+        from bayes_scaling.plots.panels import panels_by_recipe
+        from bayes_scaling.plots.profiles import plot_profiles
 
-        save_figure(plot_law(fitted, prob=prob), figure)
+        draw = plot_law if "A" in fitted["posterior"] else plot_profiles
+        save_figure(panels_by_recipe(draw, fitted, prob=prob), figure)
     document = fit_document(fitted, prob)
     if budgets:
         document["optimum"] = optimum_document(optima_of(fitted, budgets, allow_unconverged=True), prob)

@@ -18,6 +18,13 @@ def optimum(
             "--new-budget", help="Of an IsoFLOP model: one more budget's minimum, with its scatter."
         ),
     ] = False,
+    new_recipe: Annotated[
+        bool,
+        typer.Option(
+            "--new-recipe",
+            help="Of a model that pools recipes: one more recipe's optimum, with their spread.",
+        ),
+    ] = False,
     prob: options.Prob = options.DEFAULT_PROB,
     allow_unconverged: options.AllowUnconverged = False,
     figure: options.Figure = None,
@@ -33,18 +40,26 @@ def optimum(
     from bayes_scaling.planning.optimum import optimum as optima_of
     from bayes_scaling.plots.axes import check_figure, save_figure
     from bayes_scaling.sampling.artefact import open_fit
+    from bayes_scaling.sampling.by_recipe import recipe_names
 
     budgets = options.budgets(compute)
     if figure is not None:
         check_figure(figure)
-    fitted = open_fit(fit, groups=("posterior", "constant_data"))
+    fitted = open_fit(fit, groups=("posterior", "constant_data", "observed_data"))
     budgets = budgets or default_budgets(fitted["constant_data"].dataset["flops"])
-    optima = optima_of(fitted, budgets, new_budget=new_budget, allow_unconverged=allow_unconverged)
+    optima = optima_of(
+        fitted, budgets, new_budget=new_budget, new_recipe=new_recipe, allow_unconverged=allow_unconverged
+    )
     document = optimum_document(optima, prob)
     if figure is not None:
+        from bayes_scaling.plots.frontier import plot_frontier
         from bayes_scaling.plots.optimum import plot_optimum
 
-        save_figure(plot_optimum(fitted, budgets, prob=prob, allow_unconverged=allow_unconverged), figure)
+        if recipe_names(fitted["posterior"].dataset):
+            drawn = plot_frontier(fitted, prob=prob, allow_unconverged=allow_unconverged)
+        else:
+            drawn = plot_optimum(fitted, budgets, prob=prob, allow_unconverged=allow_unconverged)
+        save_figure(drawn, figure)
     (print_json if json else print_optimum)(document)
     if not document["converged"]:
         raise typer.Exit(NOT_CONVERGED)

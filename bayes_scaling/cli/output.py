@@ -83,13 +83,26 @@ def _finite(value: object) -> object:
 
 def print_fit(document: dict[str, Any]) -> None:
     """Print the parameter table and the verdict of a fit, from its JSON document."""
-    rows = [
-        [name, *(format_plain(value[key]) for key in ("estimate", "low", "high", "mean", "sd"))]
-        for name, value in document["parameters"].items()
-    ]
+
+    def cells(parameters: dict[str, Any]) -> list[list[str]]:
+        return [
+            [name, *(format_plain(value[key]) for key in ("estimate", "low", "high", "mean", "sd"))]
+            for name, value in parameters.items()
+        ]
+
     of_what = f"{document['model']}: posterior of {document['runs']} runs"
     title = f"{of_what}, {document['prob']:.0%} equal-tailed intervals"
-    print_table(title, ["parameter", "median", "low", "high", "mean", "sd"], rows)
+    columns = ["parameter", "median", "low", "high", "mean", "sd"]
+    if recipes := document.get("recipes"):
+        own: list[list[str]] = []
+        starts = []
+        for recipe in recipes:
+            starts.append(len(own))
+            named = [recipe["recipe"], *[""] * (len(recipe["parameters"]) - 1)]
+            own += [[name, *row] for name, row in zip(named, cells(recipe["parameters"]), strict=True)]
+        print_table(title, ["recipe", *columns], own, texts=2, gives_way=0, sections=starts[1:])
+        title = "of all recipes together"
+    print_table(title, columns, cells(document["parameters"]))
     found = document["diagnostics"]
     numbers = (
         f"R-hat {found['rhat_max']:.3f}, effective draws {found['ess_min']:.0f}, "
@@ -105,21 +118,43 @@ def print_fit(document: dict[str, Any]) -> None:
 
 
 def print_optimum(document: dict[str, Any]) -> None:
-    """Print the optima at each budget, from their JSON document."""
-    rows = []
+    """Print the optima at each budget, and of each recipe, from their JSON document."""
+    rows: list[list[str]] = []
+    starts, several = [], "recipes" in document
+    recipe = None
     for row in document["optima"]:
-        budget = _budget(row["compute"], row["extrapolation"])
+        budget, named = _budget(row["compute"], row["extrapolation"]), ""
+        if several and row["recipe"] != recipe:
+            recipe = named = row["recipe"]
+            starts.append(len(rows))
         for name, (words, write) in _QUANTITIES.items():
-            rows.append([budget, words, *(write(row[name][key]) for key in ("estimate", "low", "high"))])
-            budget = ""
-    title = f"{document['model']}: compute optimum, {document['prob']:.0%} equal-tailed intervals"
-    print_table(title, ["compute (FLOP)", "quantity", "median", "low", "high"], rows, texts=2)
-    for name, power in (("N_opt", "a"), ("D_opt", "b")):
-        estimate, low, high = (f"{document[power][key]:.3f}" for key in ("estimate", "low", "high"))
-        console().print(f"{name} grows as C^{power}: {power} = {estimate} ({low} to {high})")
+            numbers = (_written(row[name][key], write) for key in ("estimate", "low", "high"))
+            rows.append([*([named] if several else []), budget, words, *numbers])
+            budget = named = ""
+    whose = " of a recipe not seen yet" if document.get("new_recipe") else ""
+    title = f"{document['model']}: compute optimum{whose}, {document['prob']:.0%} equal-tailed intervals"
+    columns = ["compute (FLOP)", "quantity", "median", "low", "high"]
+    if several:
+        print_table(title, ["recipe", *columns], rows, texts=3, gives_way=0, sections=starts[1:])
+    else:
+        print_table(title, columns, rows, texts=2)
+    for of in document.get("recipes", [document]):
+        for name, power in (("N_opt", "a"), ("D_opt", "b")):
+            estimate, low, high = (f"{of[power][key]:.3f}" for key in ("estimate", "low", "high"))
+            of_recipe = f"{of['recipe']}: " if several else ""
+            console().print(f"{of_recipe}{name} grows as C^{power}: {power} = {estimate} ({low} to {high})")
+    if document.get("loss_unknown"):
+        names = ", ".join(document["loss_unknown"])
+        console().print(
+            f"the loss of a new recipe is not known: the model takes {names} of each recipe by itself"
+        )
     warn_of_extrapolation([row["extrapolation"] for row in document["optima"]])
     if not document["converged"]:
         console().print("from a fit that is NOT converged", style="bold red")
+
+
+def _written(value: float, write: Callable[[float], str]) -> str:
+    return write(value) if math.isfinite(value) else "-"
 
 
 def _budget(compute: float, extrapolation: float) -> str:

@@ -21,53 +21,112 @@ type Array = Any
 
 
 class Reference(NamedTuple):
-    """What a set of IsoFLOP runs is centred at, so that no parameter of its model has a unit."""
+    """What a set of IsoFLOP runs is centred at, so that no parameter of its model has a unit.
+
+    Each recipe has a centre of its own, so that a law's level says nothing about its slope however far apart
+    the recipes lie; with one recipe that of all is the same.
+    """
 
     log_params: np.ndarray
-    """log N of each run over the typical best size; dims ("run",)."""
+    """log N of each run over its recipe's typical best size; dims ("run",)."""
     log_compute: np.ndarray
-    """log C of each run over the typical compute; dims ("run",)."""
+    """log C of each run over its recipe's typical compute; dims ("run",)."""
     profile: np.ndarray
-    """Which budget each run is of, from 0 up by budget; dims ("run",)."""
+    """Which profile each run is of, from 0 up by recipe, then budget; dims ("run",)."""
+    recipe: np.ndarray
+    """Which recipe each run is of, from 0 up as they appear; dims ("run",)."""
     budget: np.ndarray
-    """Budgets in FLOPs, rising; dims ("budget",)."""
+    """Budget of each profile in FLOPs; dims ("profile",)."""
+    profile_recipe: np.ndarray
+    """Which recipe each profile is of; dims ("profile",)."""
     log_compute_budget: np.ndarray
-    """Mean of log_compute over the runs of each budget; dims ("budget",)."""
-    params: float
-    """Typical best size: geometric mean over the budgets of the size with the least loss."""
-    flops: float
-    """Typical compute: geometric mean over the runs."""
-    loss: float
-    """Typical loss: geometric mean over the runs."""
+    """Mean of log_compute over the runs of each profile; dims ("profile",)."""
+    recipes: tuple[str, ...]
+    """Names of the recipes; one empty name where none are told apart."""
+    params: np.ndarray
+    """Typical best size: geometric mean over profiles of the size with the least loss; dims ("recipe",)."""
+    flops: np.ndarray
+    """Typical compute: geometric mean over the runs; dims ("recipe",)."""
+    loss: np.ndarray
+    """Typical loss: geometric mean over the runs; dims ("recipe",)."""
+    params_all: float
+    """The typical best size over the profiles of all recipes."""
+    flops_all: float
+    """The typical compute over all runs."""
+    loss_all: float
+    """The typical loss over all runs."""
 
 
-def reference(params: np.ndarray, flops: np.ndarray, loss: np.ndarray, budget: np.ndarray) -> Reference:
+def reference(
+    params: np.ndarray,
+    flops: np.ndarray,
+    loss: np.ndarray,
+    budget: np.ndarray,
+    recipe: np.ndarray | None = None,
+) -> Reference:
     """Centre IsoFLOP runs.
 
     Parameters
     ----------
     params, flops, loss, budget : ndarray, dims ("run",)
         Size, own compute, loss and budget of each run.
+    recipe : ndarray of str, dims ("run",), optional
+        Where recipes are told apart, that of each run: runs of two recipes are never of one profile.
 
     Returns
     -------
     Reference
     """
-    budgets, profile = np.unique(budget, return_inverse=True)
-    members = [np.flatnonzero(profile == i) for i in range(len(budgets))]
-    best = np.mean([np.log(params[rows][loss[rows].argmin()]) for rows in members])
-    middle = np.log(flops).mean()
-    log_compute = np.log(flops) - middle
+    of_run = np.full(len(params), "") if recipe is None else np.asarray(recipe, dtype=str)
+    names = tuple(dict.fromkeys(of_run.tolist()))
+    number = np.array([names.index(name) for name in of_run.tolist()])
+    pairs, profile = np.unique(np.stack([number, budget]), axis=1, return_inverse=True)
+    owner = pairs[0].astype(int)
+    members = [np.flatnonzero(profile == i) for i in range(pairs.shape[1])]
+    best = np.array([np.log(params[rows][loss[rows].argmin()]) for rows in members])
+
+    def by_recipe(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+        return np.array([values[index == i].mean() for i in range(len(names))])
+
+    log_params, log_flops, log_loss = (
+        by_recipe(best, owner),
+        by_recipe(np.log(flops), number),
+        by_recipe(np.log(loss), number),
+    )
+    log_compute = np.log(flops) - log_flops[number]
     return Reference(
-        log_params=np.log(params) - best,
+        log_params=np.log(params) - log_params[number],
         log_compute=log_compute,
         profile=profile,
-        budget=budgets,
+        recipe=number,
+        budget=pairs[1],
+        profile_recipe=owner,
         log_compute_budget=np.array([log_compute[rows].mean() for rows in members]),
-        params=float(np.exp(best)),
-        flops=float(np.exp(middle)),
-        loss=float(np.exp(np.log(loss).mean())),
+        recipes=names,
+        params=np.exp(log_params),
+        flops=np.exp(log_flops),
+        loss=np.exp(log_loss),
+        params_all=float(np.exp(best.mean())),
+        flops_all=float(np.exp(np.log(flops).mean())),
+        loss_all=float(np.exp(np.log(loss).mean())),
     )
+
+
+def profile_names(centre: Reference) -> list[str]:
+    """Name the profiles of several recipes.
+
+    Parameters
+    ----------
+    centre : Reference
+        The runs.
+
+    Returns
+    -------
+    list of str
+        "recipe at budget", the budget in FLOPs.
+    """
+    pairs = zip(centre.profile_recipe, centre.budget, strict=True)
+    return [f"{centre.recipes[recipe]} at {budget:.17g}" for recipe, budget in pairs]
 
 
 def rise(

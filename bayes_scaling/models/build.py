@@ -70,7 +70,8 @@ def runs_of_model(runs: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     Warns
     -----
     RunsWarning
-        If runs are left out, are of several recipes, or their FLOPs per parameter and token drift.
+        If runs are left out, are of several recipes that the model does not tell apart, or their FLOPs per
+        parameter and token drift.
     """
-    warn_before_fitting(runs)
+    warn_before_fitting(runs, tells_apart=bool(spec.pooling))
     return runs if spec.law == "chinchilla" else runs_in_profiles(runs)

@@ -1,13 +1,15 @@
-"""The hierarchical IsoFLOP model: a profile for each budget, whose minima lie about one frontier.
+"""The hierarchical IsoFLOP model: a profile for each budget, whose minima lie about one frontier a recipe.
 
-Each budget has a size, a loss and a curvature at its minimum. The sizes scatter about a power law of compute,
-the losses about E + F C^-gamma, the curvatures about a power law of their own; all three by amounts that are
-learned. A budget that says little, because it has three runs or its minimum lies off its grid, borrows from
-the others; one that says much keeps what it says. Runs count with their own FLOPs, not with their budget's.
+Each profile has a size, a loss and a curvature at its minimum. The sizes scatter about a power law of
+compute, the losses about E + F C^-gamma, the curvatures about a power law of their own; all three by amounts
+that are learned. A profile that says little, because it has three runs or its minimum lies off its grid,
+borrows from the others; one that says much keeps what it says. Recipes borrow from each other likewise, as
+the spec's pooling says. Runs count with their own FLOPs, not with their budget's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,15 +19,20 @@ import pytensor.tensor as pt
 
 from bayes_scaling.laws import isoflop
 from bayes_scaling.models.noise import noise_distribution
-from bayes_scaling.models.priors import check_positive, prior_variable
-from bayes_scaling.models.spec import Spec
-from bayes_scaling.models.whitened import Whitened
+from bayes_scaling.models.pooling import (
+    Estimates,
+    check_supports,
+    checked_index,
+    membership,
+    own_values,
+    population,
+)
+from bayes_scaling.models.profile_estimates import LEVELS, profile_estimates, recipe_estimates
+from bayes_scaling.models.spec import Spec, recipes_told_apart
+from bayes_scaling.models.whitened import UNKNOWN, whitened_normal
 
-UNKNOWN = 1e3
-"""Error of an estimate that a budget's runs do not give, in units far beyond any scatter."""
-
-LEVELS = ("log_params_min", "log_loss_min", "log_kappa")
-"""What each budget has of its own, relative to the typical best size and the typical loss."""
+SCATTERS = ("params_scatter", "loss_scatter", "kappa_scatter")
+"""Of each of `LEVELS`, over the profiles of a recipe."""
 
 
 def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
@@ -35,18 +42,20 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     ----------
     runs : DataFrame
         Runs of IsoFLOP profiles, as from `runs_in_profiles`; uses `params` (count), `flops` (FLOP), `loss`,
-        `budget` (FLOP) and, if there, `loss_se` (in the loss's unit).
+        `budget` (FLOP) and, if there, `recipe` and `loss_se` (in the loss's unit).
     spec : Spec
-        Noise and priors of a model whose law is "isoflop-parabola" or "isoflop-skewed".
+        Noise, priors and pooling of a model whose law is "isoflop-parabola" or "isoflop-skewed".
 
     Returns
     -------
     pymc.Model
-        With every number that comes from the runs in a `pm.Data`. Free variables: a, params_ratio,
-        loss_ratio, irreducible, loss_slope, kappa, kappa_slope, the scatters, those of `LEVELS` (dim budget),
-        of the skewed law alpha and beta, and those of the noise. Deterministic: gamma; E, params_coefficient
-        and loss_coefficient of the frontier N_opt = params_coefficient C^a, L_opt = E + loss_coefficient
-        C^-gamma; params_min and loss_min (dim budget); all in the units of the runs.
+        With every number that comes from the runs in a `pm.Data`. Of one recipe the free variables are a,
+        params_ratio, loss_ratio, irreducible, loss_slope, kappa, kappa_slope, the scatters, those of `LEVELS`
+        (dim budget), of the skewed law alpha and beta, and those of the noise. Deterministic: gamma; E,
+        params_coefficient and loss_coefficient of the frontier N_opt = params_coefficient C^a, L_opt = E +
+        loss_coefficient C^-gamma; params_min and loss_min (dim budget); all in the units of the runs. Of
+        several recipes each parameter but those that are fully pooled has the dim recipe, the population's
+        are called `_typical` and `_spread`, and the dim profile, one a recipe and budget, stands for budget.
 
     Raises
     ------
@@ -54,114 +63,171 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         If a prior reaches where its parameter has no meaning.
     """
     data = {name: runs[name].to_numpy(float) for name in ("params", "flops", "loss", "budget")}
-    centre = isoflop.reference(**data)
-    estimates, errors = profile_estimates(centre, np.log(data["loss"] / centre.loss))
+    recipe = recipes_told_apart(runs, spec)
+    centre = isoflop.reference(**data, recipe=recipe)
+    several = recipe is not None
+    levels, errors, estimates = _estimates(centre, np.log(data["loss"]), skewed="alpha" in spec.law_priors)
 
-    coords = {"run": runs["run_id"].to_list(), "budget": centre.budget.tolist()}
+    coords: dict[str, Any] = {"run": runs["run_id"].to_list()}
+    if several:
+        dim, of_recipes = "profile", "recipe"
+        coords |= {"recipe": list(centre.recipes), "profile": isoflop.profile_names(centre)}
+    else:
+        dim, of_recipes = "budget", None
+        coords["budget"] = centre.budget.tolist()
     with pm.Model(coords=coords) as model:
-        params_ref = pm.Data("params_ref", centre.params)
-        flops_ref = pm.Data("flops_ref", centre.flops)
-        typical_loss = pm.Data("typical_loss", centre.loss)
+        params_ref, flops_ref, typical_loss = (
+            pm.Data(name, values if several else values[0], dims=of_recipes)
+            for name, values in (
+                ("params_ref", centre.params),
+                ("flops_ref", centre.flops),
+                ("typical_loss", centre.loss),
+            )
+        )
         log_params = pm.Data("log_params", centre.log_params, dims="run")
         log_compute = pm.Data("log_compute", centre.log_compute, dims="run")
-        profile = pm.Data("profile", centre.profile, dims="run")
-        at_budget = pm.Data("log_compute_budget", centre.log_compute_budget, dims="budget")
+        of_run = pm.Data("profile_of_run", checked_index(centre.profile, len(centre.budget)), dims="run")
+        at_budget = pm.Data("log_compute_budget", centre.log_compute_budget, dims=dim)
 
-        law = {name: prior_variable(name, spec.priors[name]) for name in spec.law_priors}
-        a, irreducible = law["a"], law["irreducible"]
-        gamma = pm.Deterministic("gamma", law["loss_slope"] / (1 - irreducible))
+        to_profiles: Callable[[Any], Any] = lambda values: values  # noqa: E731
+        if several:
+            to_profiles = membership("profile_member", centre.profile_recipe, len(centre.recipes), dim)
 
-        def least_loss(log_compute: Any) -> Any:
-            return pt.log(law["loss_ratio"]) + isoflop.log_frontier(
-                log_compute, irreducible=irreducible, gamma=gamma, exp=pt.exp, log=pt.log
+        def to_runs(values: Any) -> Any:
+            return to_profiles(values)[of_run] if values.ndim else values
+
+        law = _law(spec, centre, estimates, several=several)
+        gamma = law["loss_slope"] / (1 - law["irreducible"])
+
+        own = {name: to_profiles(values) for name, values in law.items()}
+        fall, log_loss_ratio = to_profiles(gamma), pt.log(own["loss_ratio"])
+
+        def log_least_loss(log_compute: Any, irreducible: Any, fall: Any) -> Any:
+            return isoflop.log_frontier(
+                log_compute, irreducible=irreducible, gamma=fall, exp=pt.exp, log=pt.log
             )
 
+        at_frontier = log_least_loss(at_budget, own["irreducible"], fall)
         means = (
-            pt.log(law["params_ratio"]) + a * at_budget,
-            least_loss(at_budget),
-            pt.log(law["kappa"]) + law["kappa_slope"] * at_budget,
+            pt.log(own["params_ratio"]) + own["a"] * at_budget,
+            log_loss_ratio + at_frontier,
+            pt.log(own["kappa"]) + own["kappa_slope"] * at_budget,
         )
-        own = []
-        for i, (level, mean) in enumerate(zip(LEVELS, means, strict=True)):
-            estimate = pm.Data(f"{level}_estimate", estimates[i], dims="budget")
-            error = pm.Data(f"{level}_error", errors[i], dims="budget")
-            scatter = law[("params_scatter", "loss_scatter", "kappa_scatter")[i]]
-            # PyMC can use data in a transform only if the model's own graph holds them: hence the zero.
-            own.append(
-                pm.Normal(
-                    level,
-                    mean + 0 * (estimate + error),
-                    scatter,
-                    dims="budget",
-                    default_transform=Whitened(estimate, error),
-                )
+        at, least, log_kappa = (
+            whitened_normal(level, mean, own[scatter], estimate=estimate, error=error, dim=dim)
+            for level, scatter, mean, estimate, error in zip(
+                LEVELS, SCATTERS, means, levels, errors, strict=True
             )
+        )
         # A run's own compute moves it along the frontier, away from where its budget's mean lies.
-        beyond = log_compute - at_budget[profile]
-        log_ratio = log_params - own[0][profile] - a * beyond
-        log_least = own[1][profile] + least_loss(log_compute) - least_loss(at_budget)[profile]
-        kappa = pt.exp(own[2][profile] + law["kappa_slope"] * beyond)
-        skew = {name: law[name] for name in ("alpha", "beta") if name in law}
-        mu = typical_loss * pt.exp(log_least) * (1 + kappa * isoflop.rise(log_ratio, **skew, exp=pt.exp))
+        beyond = log_compute - at_budget[of_run]
+        log_ratio = log_params - at[of_run] - to_runs(law["a"]) * beyond
+        moved = log_least_loss(log_compute, to_runs(law["irreducible"]), to_runs(gamma))
+        log_least = least[of_run] + moved - at_frontier[of_run]
+        kappa = pt.exp(log_kappa[of_run] + to_runs(law["kappa_slope"]) * beyond)
+        skew = {name: to_runs(law[name]) for name in ("alpha", "beta") if name in law}
+        rise = isoflop.rise(log_ratio, **skew, exp=pt.exp)
+        mu = to_runs(typical_loss) * pt.exp(log_least) * (1 + kappa * rise)
 
         reached = typical_loss * law["loss_ratio"]
-        pm.Deterministic("E", reached * irreducible)
-        pm.Deterministic("loss_coefficient", reached * (1 - irreducible) * flops_ref**gamma)
-        pm.Deterministic("params_coefficient", params_ref * law["params_ratio"] * flops_ref**-a)
-        pm.Deterministic("params_min", params_ref * pt.exp(own[0]), dims="budget")
-        pm.Deterministic("loss_min", typical_loss * pt.exp(own[1]), dims="budget")
+        pm.Deterministic("gamma", gamma, dims=of_recipes)
+        pm.Deterministic("E", reached * law["irreducible"], dims=of_recipes)
+        pm.Deterministic(
+            "loss_coefficient", reached * (1 - law["irreducible"]) * flops_ref**gamma, dims=of_recipes
+        )
+        pm.Deterministic(
+            "params_coefficient", params_ref * law["params_ratio"] * flops_ref ** -law["a"], dims=of_recipes
+        )
+        pm.Deterministic("params_min", to_profiles(params_ref) * pt.exp(at), dims=dim)
+        pm.Deterministic("loss_min", to_profiles(typical_loss) * pt.exp(least), dims=dim)
 
         noise_distribution(
             spec,
             mu=mu,
             typical_loss=typical_loss,
-            compute_ratio=np.exp(centre.log_compute),
+            flops=data["flops"],
             loss=data["loss"],
             loss_se=runs["loss_se"].to_numpy(float) if "loss_se" in runs else None,
+            recipe=centre.recipe if several else None,
+            to_runs=to_runs if several else None,
+            estimates=estimates,
         )
-    check_positive(model, [name for name in spec.priors if name not in ("a", "kappa_slope", "irreducible")])
+    check_supports(model, spec)
     return model
 
 
-def profile_estimates(centre: isoflop.Reference, log_loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate each budget's minimum by its own runs alone, for the sampler's coordinates.
+def _law(spec: Spec, centre: isoflop.Reference, estimates: Estimates, *, several: bool) -> dict[str, Any]:
+    """Add the parameters of the law: of one recipe as they are, of several as they are pooled."""
+    typical = {name: population(name, spec, several=several) for name in spec.law_priors}
+    if not several:
+        return typical
+    # From the centre of all runs to each recipe's.
+    to_params, to_compute, to_loss = (
+        pm.Data(name, np.log(values), dims="recipe")
+        for name, values in (
+            ("log_params_offset", centre.params_all / centre.params),
+            ("log_compute_offset", centre.flops / centre.flops_all),
+            ("log_loss_offset", centre.loss_all / centre.loss),
+        )
+    )
+    shifts: dict[str, Any] = {
+        "params_ratio": to_params + typical["a"] * to_compute,
+        "kappa": typical["kappa_slope"] * to_compute,
+    }
+    if "none" not in (spec.pooling["irreducible"], spec.pooling["loss_slope"]):
+        # Along one frontier E stays, and what lies above it falls as C^-gamma.
+        irreducible, slope = typical["irreducible"], typical["loss_slope"]
+        fall = slope / (1 - irreducible) * to_compute
+        there = pt.log(irreducible) - pt.log1p(-irreducible) + fall
+        shifts |= {"irreducible": fall, "loss_slope": pt.log1p(-pt.sigmoid(there)) - pt.log1p(-irreducible)}
+    own = {
+        name: own_values(
+            name, spec, typical[name], several=True, shift=shifts.get(name, 0.0), estimates=estimates
+        )
+        for name in spec.law_priors
+        if name != "loss_ratio"
+    }
+    back = isoflop.log_frontier(
+        -to_compute,
+        irreducible=own["irreducible"],
+        gamma=own["loss_slope"] / (1 - own["irreducible"]),
+        exp=pt.exp,
+        log=pt.log,
+    )
+    own["loss_ratio"] = own_values(
+        "loss_ratio",
+        spec,
+        typical["loss_ratio"],
+        several=True,
+        shift=to_loss - back,
+        estimates=estimates,
+    )
+    return own
 
-    Parameters
-    ----------
-    centre : Reference
-        The runs.
-    log_loss : ndarray, dims ("run",)
-        Log of each loss over the typical one.
 
-    Returns
-    -------
-    estimates, errors : ndarray, dims ("level", "budget")
-        Of log_params_min, log_loss_min and log_kappa, from a parabola by least squares and the spread of all
-        budgets' residuals; 0 and `UNKNOWN` where there is no parabola or it opens downwards.
-    """
-    shape = (len(LEVELS), len(centre.budget))
-    estimates, errors = np.zeros(shape), np.full(shape, UNKNOWN)
-    fits = {}
-    for i in range(shape[1]):
-        rows = centre.profile == i
-        x, y = centre.log_params[rows], log_loss[rows]
-        if len(np.unique(x.round(6))) >= 3:
-            powers = np.stack([np.ones_like(x), x, x**2], axis=1)
-            coefficients = np.linalg.lstsq(powers, y)[0]
-            fits[i] = coefficients, np.linalg.pinv(powers.T @ powers), y - powers @ coefficients
-    spare = sum(len(residual) - 3 for *_, residual in fits.values())
-    if not spare:
-        return estimates, errors
-    # A few runs far off would widen a standard deviation for all.
-    residuals = np.concatenate([residual for *_, residual in fits.values()])
-    spread = 1.4826 * np.median(np.abs(residuals)) * np.sqrt(len(residuals) / spare)
-    for i, ((level, slope, square), covariance, _) in fits.items():
-        if square <= 0:
-            continue
-        at = -slope / (2 * square)
-        estimates[:, i] = at, level - square * at**2, np.log(square)
-        slopes = np.array(
-            [[0, -1 / (2 * square), -at / square], [1, at, at**2], [0, 0, 1 / square]]
-        )  # fmt: skip
-        errors[:, i] = spread * np.sqrt(np.einsum("li,ij,lj->l", slopes, covariance, slopes))
-    return estimates, np.clip(errors, 1e-6, UNKNOWN)
+def _estimates(
+    centre: isoflop.Reference, log_loss: np.ndarray, *, skewed: bool
+) -> tuple[np.ndarray, np.ndarray, Estimates]:
+    """Estimate every profile, and every recipe, by their own runs."""
+    levels, errors, by_recipe = [], [], []
+    for i in range(len(centre.recipes)):
+        rows, profiles = centre.recipe == i, centre.profile_recipe == i
+        found = profile_estimates(
+            centre.log_params[rows],
+            log_loss[rows] - np.log(centre.loss[i]),
+            centre.profile[rows] - centre.profile[rows].min(),
+            int(profiles.sum()),
+            skewed=skewed,
+        )
+        levels.append(found.levels)
+        errors.append(found.errors)
+        by_recipe.append(recipe_estimates(found, centre.log_compute_budget[profiles]))
+    names = {name for each in by_recipe for name in each}
+    estimates = {
+        name: (
+            np.array([each.get(name, (0.0, UNKNOWN))[0] for each in by_recipe]),
+            np.array([each.get(name, (0.0, UNKNOWN))[1] for each in by_recipe]),
+        )
+        for name in names
+    }
+    return np.concatenate(levels, axis=1), np.concatenate(errors, axis=1), estimates

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from bayes_scaling.models.spec import Noise, Spec
+
+if TYPE_CHECKING:
+    from bayes_scaling.models.pooling import Estimates
 
 
 def noise_scale(
@@ -48,7 +52,7 @@ def noise_scale(
     return (scale**2 + share * relative_se**2) ** 0.5
 
 
-def relative_se(noise: Noise, loss: Any, loss_se: Any) -> Any:
+def relative_se(noise: Noise, loss: Any, loss_se: Any, typical_loss: Any) -> Any:
     """Bring standard errors of losses to the unit of sigma.
 
     Parameters
@@ -57,6 +61,8 @@ def relative_se(noise: Noise, loss: Any, loss_se: Any) -> Any:
         The spec's noise.
     loss, loss_se : array, dims ("run",)
         Observed losses and their standard errors, in the loss's unit.
+    typical_loss : array
+        As from `noise_reference`.
 
     Returns
     -------
@@ -64,7 +70,34 @@ def relative_se(noise: Noise, loss: Any, loss_se: Any) -> Any:
         Relative to each loss, which is the error of its log; on the raw scale relative to the typical
         loss, which is sigma's unit there.
     """
-    return loss_se / (loss if noise.scale == "log" else np.exp(np.log(loss).mean()))
+    return loss_se / (loss if noise.scale == "log" else typical_loss)
+
+
+def noise_reference(
+    loss: np.ndarray, flops: np.ndarray, recipe: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the scale of the noise is sigma: at which loss and at which compute.
+
+    Parameters
+    ----------
+    loss, flops : ndarray, dims ("run",)
+        Observed losses, and FLOPs.
+    recipe : ndarray, dims ("run",), optional
+        Of which recipe each run is, where recipes are told apart.
+
+    Returns
+    -------
+    compute_ratio, typical_loss : ndarray, dims ("run",)
+        C / C0, and the typical loss: C0 and it are the geometric means over the runs, or over the runs of the
+        run's own recipe.
+    """
+    log_flops, log_loss = np.log(flops), np.log(loss)
+    numbers = np.zeros(len(loss)) if recipe is None else recipe
+    middle, typical = np.empty(len(loss)), np.empty(len(loss))
+    for number in np.unique(numbers):
+        own = numbers == number
+        middle[own], typical[own] = log_flops[own].mean(), np.exp(log_loss[own].mean())
+    return np.exp(log_flops - middle), typical
 
 
 def noise_distribution(
@@ -72,24 +105,31 @@ def noise_distribution(
     *,
     mu: Any,
     typical_loss: Any,
-    compute_ratio: np.ndarray,
+    flops: np.ndarray,
     loss: np.ndarray,
     loss_se: np.ndarray | None,
+    recipe: np.ndarray | None = None,
+    to_runs: Callable[[Any], Any] | None = None,
+    estimates: Estimates | None = None,
 ) -> Any:
     """Add the noise's parameters and the observed losses to the model being built.
 
     Parameters
     ----------
     spec : Spec
-        Its noise and the priors of the noise's parameters.
+        Its noise, the priors of the noise's parameters, and their pooling.
     mu : TensorVariable, dims ("run",)
         Loss that the law predicts.
     typical_loss : TensorVariable
-        Scalar; the unit of sigma where the raw loss scatters.
-    compute_ratio : ndarray, dims ("run",)
-        C / C0 of each run.
-    loss, loss_se : ndarray, dims ("run",)
-        Observed losses, and their standard errors if known.
+        Scalar; the unit of sigma where the raw loss scatters, unless recipes are told apart.
+    flops, loss, loss_se : ndarray, dims ("run",)
+        FLOPs of each run, observed losses, and their standard errors if known.
+    recipe : ndarray of int, dims ("run",), optional
+        Of which recipe each run is, where they are told apart.
+    to_runs : callable, optional
+        Gives each run its recipe's value of a parameter.
+    estimates : Estimates, optional
+        Of sigma by recipe, for the sampler's coordinates.
 
     Returns
     -------
@@ -99,15 +139,23 @@ def noise_distribution(
     import pymc as pm
     import pytensor.tensor as pt
 
-    from bayes_scaling.models.priors import prior_variable
+    from bayes_scaling.models.pooling import own_values, population
 
-    noise = spec.noise
-    parameters = {name: prior_variable(name, spec.priors[name]) for name in noise.priors}
+    noise, several = spec.noise, recipe is not None
+    parameters = {
+        name: own_values(
+            name, spec, population(name, spec, several=several), several=several, estimates=estimates
+        )
+        for name in noise.priors
+    }
+    if to_runs is not None:
+        parameters = {name: to_runs(values) for name, values in parameters.items()}
+    compute_ratio, typical = noise_reference(loss, flops, recipe)
     inputs = {}
     if noise.growth == "compute":
         inputs["compute_ratio"] = pm.Data("compute_ratio", compute_ratio, dims="run")
     if loss_se is not None:
-        inputs["relative_se"] = pm.Data("relative_se", relative_se(noise, loss, loss_se), dims="run")
+        inputs["relative_se"] = pm.Data("relative_se", relative_se(noise, loss, loss_se, typical), dims="run")
     scale = noise_scale(
         noise, sigma=parameters["sigma"], sigma_growth=parameters.get("sigma_growth"), **inputs
     )
@@ -116,7 +164,8 @@ def noise_distribution(
     if noise.scale == "log":
         name, location, observed = "log_loss", pt.log(mu), np.log(loss)
     else:
-        name, location, observed, scale = "loss", mu, loss, scale * typical_loss
+        unit = pm.Data("noise_loss", typical, dims="run") if several else typical_loss
+        name, location, observed, scale = "loss", mu, loss, scale * unit
     return getattr(pm, noise.family)(
         name,
         mu=location,

@@ -14,7 +14,7 @@ from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.spec import Prior
 
 
-def prior_variable(name: str, prior: Prior, dim: str | None = None) -> Any:
+def prior_variable(name: str, prior: Prior, dim: str | None = None, *, of: str | None = None) -> Any:
     """Add a random variable with this prior to the model being built.
 
     Parameters
@@ -25,6 +25,8 @@ def prior_variable(name: str, prior: Prior, dim: str | None = None) -> Any:
         Its distribution.
     dim : str, optional
         Name of its dimension, if it is a vector.
+    of : str, optional
+        Parameter whose prior it is in the spec, if that has another name.
 
     Returns
     -------
@@ -37,7 +39,7 @@ def prior_variable(name: str, prior: Prior, dim: str | None = None) -> Any:
         values make no distribution of that length: PyMC itself swallows unknown keyword arguments, and
         values such as a negative sigma until its sampler crashes.
     """
-    place, known = f"prior of {name}: ", _distributions()
+    place, known = f"prior of {of or name}: ", _distributions()
     distribution = known.get(prior.dist)
     if distribution is None:
         raise InputError(f"{place}PyMC has no distribution {prior.dist!r}{did_you_mean(prior.dist, known)}")
@@ -60,32 +62,33 @@ def prior_variable(name: str, prior: Prior, dim: str | None = None) -> Any:
     return variable
 
 
-def check_positive(model: pm.Model, names: list[str]) -> None:
-    """Refuse priors that reach below zero, where a law and its optimum mean nothing.
+def check_positive(model: pm.Model, name: str, *, of: str | None = None) -> None:
+    """Refuse a prior that reaches below zero, where a law and its optimum mean nothing.
 
     Parameters
     ----------
     model : pymc.Model
-        The model that has these priors.
-    names : list of str
-        Variables that must be positive.
+        The model that has this prior.
+    name : str
+        Variable that must be positive.
+    of : str, optional
+        Parameter whose prior it is in the spec, if that has another name.
 
     Raises
     ------
     InputError
-        With the first that need not be.
+        If it need not be.
     """
-    for name in names:
-        variable = model[name]
-        transform = model.rvs_to_transforms[variable]
-        # The unconstrained values -40 and 40 map to the ends of the support, to within rounding.
-        inputs = variable.owner.inputs
-        ends = [] if transform is None else [transform.backward(x, *inputs) for x in (-40.0, 40.0)]
-        if not ends or min(float(end.eval(mode=PLAIN)) for end in ends) < 0:
-            raise InputError(
-                f"prior of {name}: it reaches below zero, but {name} must be positive; "
-                "choose for instance LogNormal, Gamma, HalfNormal or TruncatedNormal with lower = 0"
-            )
+    variable = model[name]
+    transform = model.rvs_to_transforms[variable]
+    # The unconstrained values -40 and 40 map to the ends of the support, to within rounding.
+    inputs = variable.owner.inputs
+    ends = [] if transform is None else [transform.backward(x, *inputs) for x in (-40.0, 40.0)]
+    if not ends or min(float(np.min(end.eval(mode=PLAIN))) for end in ends) < 0:
+        raise InputError(
+            f"prior of {of or name}: it reaches below zero, but {of or name} must be positive; "
+            "choose for instance LogNormal, Gamma, HalfNormal or TruncatedNormal with lower = 0"
+        )
 
 
 def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:

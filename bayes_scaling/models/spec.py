@@ -1,23 +1,29 @@
-"""A model as data: the law, the priors and the noise, read from a TOML file and checked before use."""
+"""A model as data: law, priors, noise and pooling, read from a TOML file and checked before use."""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.resources import resource_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 CHOICES = {
     "law": ("chinchilla", "isoflop-parabola", "isoflop-skewed"),
     "noise.family": ("StudentT", "Laplace", "Normal"),
     "noise.scale": ("log", "raw"),
     "noise.growth": ("constant", "compute"),
+    "pooling": ("none", "partial", "full"),
 }
 """The values that a spec may choose from, by the key's place in the file."""
 
@@ -33,8 +39,30 @@ LAW_PRIORS = {
 }
 """The parameters of each law that need a prior."""
 
-BOUNDED = {"share": ("Dirichlet",), "irreducible": ("Beta", "Uniform")}
+POOLED_LAW_PRIORS = {
+    **LAW_PRIORS,
+    "chinchilla": ("loss_ratio", "irreducible", "params_share", "alpha", "beta"),
+}
+"""The same of a spec that pools recipes, for which the three shares of a loss are written as two."""
+
+BOUNDED = {
+    "share": ("Dirichlet",),
+    "irreducible": ("Beta", "Uniform"),
+    "params_share": ("Beta", "Uniform"),
+}
 """Parameters that are shares of a whole, and the distributions that make shares."""
+
+LINKS = {
+    "a": "identity",
+    "kappa_slope": "identity",
+    "irreducible": "logit",
+    "params_share": "logit",
+    "share": "none",
+}
+"""Scale on which recipes scatter about their population; the logarithm of those not named, all positive."""
+
+SHIFTED = ("params_ratio", "loss_ratio", "irreducible", "loss_slope", "kappa", "params_share")
+"""Parameters that depend on where they are read: the population's is carried to each recipe's centre."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +105,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Spec:
-    """A model: which law, which noise, which priors.
+    """A model: which law, which noise, which priors, and how it takes runs of several recipes.
 
     Attributes
     ----------
@@ -88,9 +116,12 @@ class Spec:
     noise : Noise
         How losses scatter about the law.
     priors : mapping of str to Prior
-        One prior for each parameter of the law and of the noise.
+        One prior for each parameter of the law and of the noise, and for the spread over recipes of those
+        that are partially pooled.
     description : str
         One line for people.
+    pooling : mapping of str to str
+        "none", "partial" or "full" for each parameter; empty if one law is fitted to whatever runs there are.
     """
 
     name: str
@@ -98,11 +129,12 @@ class Spec:
     noise: Noise
     priors: Mapping[str, Prior]
     description: str = ""
+    pooling: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def law_priors(self) -> tuple[str, ...]:
         """Names of the law's parameters, each of which has a prior."""
-        return LAW_PRIORS[self.law]
+        return (POOLED_LAW_PRIORS if self.pooling else LAW_PRIORS)[self.law]
 
 
 def list_specs() -> list[str]:
@@ -149,23 +181,39 @@ def load_spec(source: str | Path | Spec) -> Spec:
 
 def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
     """Check a spec's content and make it a Spec; `place` opens every error message."""
-    _check_keys(content, {"name", "law", "noise", "priors"}, {"description"}, place)
+    _check_keys(content, {"name", "law", "noise", "priors"}, {"description", "pooling"}, place)
     for key in ("name", "law", "description"):
         if not isinstance(content.get(key, ""), str):
             raise InputError(f"{place}: {key} must be a text, not {content[key]!r}")
-    for key in ("noise", "priors"):
-        _check_table(content[key], f"{place}: {key}")
+    for key in ("noise", "priors", "pooling"):
+        _check_table(content.get(key, {}), f"{place}: {key}")
     law = content["law"]
     _check_choice("law", law, place)
 
-    known_noise = {field.name for field in dataclasses.fields(Noise)}
+    known_noise = {each.name for each in dataclasses.fields(Noise)}
     _check_keys(content["noise"], set(), known_noise, f"{place}: [noise]")
     for key, value in content["noise"].items():
         _check_choice(f"noise.{key}", value, place)
     noise = Noise(**content["noise"])
 
-    priors = content["priors"]
-    _check_keys(priors, {*LAW_PRIORS[law], *noise.priors}, set(), f"{place}: [priors]")
+    priors, pooling = content["priors"], content.get("pooling", {})
+    parameters = {*(POOLED_LAW_PRIORS if "pooling" in content else LAW_PRIORS)[law], *noise.priors}
+    if "pooling" in content:
+        _check_keys(pooling, parameters, set(), f"{place}: [pooling]")
+    for key, value in pooling.items():
+        if value not in CHOICES["pooling"]:
+            raise InputError(
+                f"{place}: [pooling]: {key} = {value!r} is not one of {', '.join(CHOICES['pooling'])}"
+                f"{_nearest(value, CHOICES['pooling'])}"
+            )
+    spreads = {f"{name}_spread" for name, how in pooling.items() if how == "partial"}
+    for name, how in pooling.items():
+        if how != "partial" and f"{name}_spread" in priors:
+            raise InputError(
+                f"{place}: [priors]: {name}_spread is the spread of {name} over recipes, but its pooling is "
+                f'{how!r}, which has none; remove it, or set {name} = "partial" in [pooling]'
+            )
+    _check_keys(priors, parameters | spreads, set(), f"{place}: [priors]")
     for name, makers in BOUNDED.items():
         prior = priors.get(name)
         if isinstance(prior, Mapping) and prior.get("dist") not in makers:
@@ -177,6 +225,7 @@ def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
         noise=noise,
         priors={name: _prior(value, f"{place}: prior of {name}") for name, value in priors.items()},
         description=content.get("description", ""),
+        pooling=dict(pooling),
     )
 
 
@@ -186,12 +235,34 @@ def spec_to_dict(spec: Spec) -> dict[str, Any]:
     content["priors"] = {
         name: {"dist": prior.dist, **prior.parameters} for name, prior in spec.priors.items()
     }
+    if not spec.pooling:
+        del content["pooling"]
     return content
 
 
 def spec_to_json(spec: Spec) -> str:
     """Write a spec as one JSON text, the form in which a fit carries it."""
     return json.dumps(spec_to_dict(spec))
+
+
+def recipes_told_apart(runs: pd.DataFrame, spec: Spec) -> np.ndarray | None:
+    """Recipe of each run, if the model has parameters by recipe.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A checked table of runs.
+    spec : Spec
+        The model.
+
+    Returns
+    -------
+    ndarray of str, dims ("run",), or None
+        None if the spec pools nothing or the runs are of one recipe.
+    """
+    if not spec.pooling or "recipe" not in runs or runs["recipe"].nunique() < 2:
+        return None
+    return runs["recipe"].to_numpy(str)
 
 
 def _prior(value: Any, place: str) -> Prior:
@@ -204,6 +275,11 @@ def _prior(value: Any, place: str) -> Prior:
         if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers):
             raise InputError(f"{place}: {name} must be a number or a list of numbers, not {number!r}")
     return Prior(dist=value["dist"], parameters=parameters)
+
+
+def _nearest(word: Any, known: tuple[str, ...]) -> str:
+    nearest = difflib.get_close_matches(word, known, n=1) if isinstance(word, str) else []
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def _check_table(value: Any, place: str) -> None:

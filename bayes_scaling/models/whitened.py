@@ -13,8 +13,41 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.transforms import Transform
+
+UNKNOWN = 1e3
+"""Error of an estimate that a group's data do not give, in units far beyond any spread of groups."""
+
+
+def whitened_normal(
+    name: str, mean: Any, sd: Any, *, estimate: np.ndarray, error: np.ndarray, dim: str
+) -> Any:
+    """Add a vector with a Normal prior to the model being built, sampled in coordinates without a funnel.
+
+    Parameters
+    ----------
+    name : str
+        Name of the variable.
+    mean, sd : TensorVariable
+        Of its prior.
+    estimate, error : ndarray, dims (dim,)
+        Of each element by its own data alone; the error is `UNKNOWN` where they say nothing.
+    dim : str
+        Name of its dimension.
+
+    Returns
+    -------
+    TensorVariable
+    """
+    estimates = pm.Data(f"{name}_estimate", estimate, dims=dim)
+    errors = pm.Data(f"{name}_error", error, dims=dim)
+    # PyMC can use data in a transform only if the model's own graph holds them: hence the zero.
+    return pm.Normal(
+        name, mean + 0 * (estimates + errors), sd, dims=dim, default_transform=Whitened(estimates, errors)
+    )
 
 
 class Whitened(Transform):

@@ -10,20 +10,22 @@ _SEED = 20_220_329
 
 
 def frontier_optimum(
-    posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray, *, new_budget: bool
+    posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray, *, new_budget: bool, number: int = 0
 ) -> xr.Dataset:
-    """Size, tokens and loss of the compute-optimal run by an IsoFLOP model.
+    """Size, tokens and loss of the compute-optimal run by an IsoFLOP model of one recipe.
 
     Parameters
     ----------
     posterior : Dataset, dims chain, draw
-        Draws of a model whose law is "isoflop-parabola" or "isoflop-skewed".
+        Draws of params_coefficient, a, E, loss_coefficient and gamma, and of the scatters.
     constant : Dataset, dims run
         params, tokens and flops of its runs.
     budgets : DataArray, dims compute
         Budgets in FLOPs.
     new_budget : bool
         Scatter the minima about the line, each draw by its own scatter.
+    number : int
+        Of the recipe, from 0 up: the new budgets of two recipes have nothing to do with each other.
 
     Returns
     -------
@@ -41,13 +43,14 @@ def frontier_optimum(
     params_opt = posterior["params_coefficient"] * budgets ** posterior["a"]
     loss_opt = posterior["E"] + posterior["loss_coefficient"] * budgets ** -posterior["gamma"]
     if new_budget:
-        rng = np.random.default_rng(_SEED)
+        rng = np.random.default_rng([_SEED, number] if number else _SEED)
         # The same luck at every budget asked for, so that answers do not depend on what else was asked.
         luck = [posterior["a"].copy(data=rng.normal(size=posterior["a"].shape)) for _ in range(2)]
         params_opt = params_opt * np.exp(posterior["params_scatter"] * luck[0])
         loss_opt = loss_opt * np.exp(posterior["loss_scatter"] * luck[1])
     k = np.exp(log_k + drift * (np.log(params_opt) - middle))
-    typical = float(np.exp(log_k + drift * (np.log(posterior["params_min"]).mean() - middle)))
+    sizes = posterior["params_min"] if "params_min" in posterior else constant["params"]
+    typical = float(np.exp(log_k + drift * (np.log(sizes).mean() - middle)))
     return xr.Dataset(
         {
             "params_opt": params_opt,

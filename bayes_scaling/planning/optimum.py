@@ -10,8 +10,12 @@ import xarray as xr
 
 from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla
+from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.isoflop import frontier_optimum
+from bayes_scaling.planning.new_recipe import new_recipe as new_recipe_law
+from bayes_scaling.planning.new_recipe import without_loss
 from bayes_scaling.sampling.artefact import fit_facts, require_converged
+from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe, recipe_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +37,7 @@ def optimum(
     compute: float | Sequence[float] | np.ndarray,
     *,
     new_budget: bool = False,
+    new_recipe: bool = False,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Posterior of the compute-optimal run at each budget, in closed form for every draw.
@@ -46,6 +51,9 @@ def optimum(
     new_budget : bool
         Of an IsoFLOP model: what the minimum of one more budget would be, scattered about the line as those
         of the runs are, instead of where the line itself lies.
+    new_recipe : bool
+        Of a model that pools recipes: what the optimum of one more recipe would be, drawn from the population
+        of those of the runs.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -58,38 +66,74 @@ def optimum(
         below the smallest, and 1 between them; and flops_per_param_token, the k in C = k N D by which
         the budgets are spent: that of the runs, or of an IsoFLOP model that of its typical best size.
 
+        Of a model that tells recipes apart all of these have the dim recipe too, each recipe's by its own
+        runs. A new recipe's have it not: its tokens cost, and its extrapolation is, what they are over all
+        runs; its loss_opt is NaN where the level of the loss is not pooled, and the attribute loss_unknown
+        names what is not.
+
     Raises
     ------
     InputError
-        If a budget is not a positive, finite number, or a new budget is asked of a model without budgets.
+        If a budget is not a positive, finite number, a new budget is asked of a model without budgets, or a
+        new recipe of a fit that does not pool what its N_opt follows from.
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
     require_converged(fit, allow_unconverged=allow_unconverged)
     budgets, facts = check_budgets(compute), fit_facts(fit)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
-    if facts["law"] != "chinchilla":
-        answer = frontier_optimum(posterior, constant, budgets, new_budget=new_budget)
-    elif new_budget:
+    if new_budget and facts["law"] == "chinchilla":
         raise InputError(f"{facts['model']} has no budgets of its own, which a new one could resemble")
+    unknown = ""
+    if new_recipe:
+        spec = spec_from_dict(facts["spec"])
+        if "observed_data" not in fit.children:
+            raise InputError("a new recipe needs the group observed_data of the fit: open it whole")
+        constant = constant.assign(loss=fit["observed_data"].dataset["loss"])
+        drawn = new_recipe_law(posterior, constant, spec, new_budget=new_budget)
+        answer = _optimum_of(drawn, constant, budgets, new_budget=new_budget)
+        unknown = ", ".join(without_loss(spec))
+    elif names := recipe_names(posterior):
+        parts = [
+            _optimum_of(
+                draws_of_recipe(posterior, constant, name),
+                constant_of_recipe(constant, name),
+                budgets,
+                new_budget=new_budget,
+                number=number,
+            )
+            for number, name in enumerate(names)
+        ]
+        answer = xr.concat(parts, xr.DataArray(names, dims="recipe", name="recipe"), data_vars="all")
     else:
-        answer = _law_optimum(posterior, constant, budgets)
-    answer = answer.assign(
-        tokens_per_param=answer["tokens_opt"] / answer["params_opt"],
-        extrapolation=extrapolation(budgets, constant["flops"]),
-    ).transpose("chain", "draw", "compute")
+        answer = _optimum_of(posterior, constant, budgets, new_budget=new_budget)
+    answer = answer.assign(tokens_per_param=answer["tokens_opt"] / answer["params_opt"])
+    answer = answer.transpose("chain", "draw", ..., "compute")
     for name, unit in UNITS.items():
         answer[name].attrs["units"] = unit
     answer["loss_opt"].attrs["units"] = facts["labels"].get("loss_unit", "")
     answer["params_opt"].attrs["count"] = facts["labels"].get("params_count", "")
     answer.attrs = {"model": facts["model"], "converged": int(facts["verdict"]["converged"])}
+    if new_recipe:
+        answer.attrs |= {"new_recipe": 1, "loss_unknown": unknown}
     return answer
+
+
+def _optimum_of(
+    posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray, *, new_budget: bool, number: int = 0
+) -> xr.Dataset:
+    """Optimum of one law, by the runs that it is of."""
+    if "params_coefficient" in posterior:
+        answer = frontier_optimum(posterior, constant, budgets, new_budget=new_budget, number=number)
+    else:
+        answer = _law_optimum(posterior, constant, budgets)
+    return answer.assign(extrapolation=extrapolation(budgets, constant["flops"]))
 
 
 def _law_optimum(posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray) -> xr.Dataset:
     law = {name: posterior[name] for name in ("E", "A", "B", "alpha", "beta")}
-    k = constant["flops_per_param_token"]
-    optima = chinchilla.optimum(budgets, **law, flops_per_param_token=float(k))
+    k = float(constant["flops_per_param_token"])
+    optima = chinchilla.optimum(budgets, **law, flops_per_param_token=k)
     a, b = chinchilla.exponents(law["alpha"], law["beta"])
     names = ("params_opt", "tokens_opt", "loss_opt", "a", "b", "flops_per_param_token")
     return xr.Dataset(dict(zip(names, (*optima, a, b, k), strict=True)))

@@ -7,6 +7,7 @@ import xarray as xr
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning.isoflop import flops_rule
+from bayes_scaling.sampling.by_recipe import constant_of_recipe, recipe_names
 
 _NAMES = (
     "E", "A", "B", "alpha", "beta", "gamma", "kappa", "kappa_slope",
@@ -30,18 +31,37 @@ def parameters(fit: xr.DataTree, *, prob: float = PROB) -> xr.Dataset:
     Dataset, dims statistic
         Of the Chinchilla law E, A, B, alpha and beta; of an IsoFLOP model E, gamma, kappa and its slope,
         the scatters and, if it is skewed, alpha and beta; the exponents a and b of N_opt and D_opt in
-        compute; and the noise's sigma and, where the model has them, nu and sigma_growth.
+        compute; and the noise's sigma and, where the model has them, nu and sigma_growth. Of a model that
+        tells recipes apart, those that differ have the dim recipe, and each parameter that is pooled is
+        followed by its population's: the typical value, at the centre of all runs, and the spread, on the
+        scale on which recipes scatter.
 
     Raises
     ------
     InputError
         If `prob` is not between 0 and 1.
     """
-    posterior = fit["posterior"].dataset
+    posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     if "a" in posterior:
-        drift = flops_rule(fit["constant_data"].dataset)[1]
-        a, b = posterior["a"], 1 - posterior["a"] * (1 + drift)
+        a, b = posterior["a"], 1 - posterior["a"] * (1 + _drift(posterior, constant))
     else:
         a, b = chinchilla.exponents(posterior["alpha"], posterior["beta"])
     known = posterior.assign(a=a, b=b)
-    return interval(known[[name for name in _NAMES if name in known]], prob)
+    pooled = [name.removesuffix("_typical") for name in map(str, known) if name.endswith("_typical")]
+    extra = [name for name in pooled if name not in _NAMES]
+    wanted = [
+        each
+        for name in (*_NAMES, *extra)
+        for each in (*([name] if name in _NAMES else []), f"{name}_typical", f"{name}_spread")
+        if each in known
+    ]
+    return interval(known[wanted], prob)
+
+
+def _drift(posterior: xr.Dataset, constant: xr.Dataset) -> float | xr.DataArray:
+    """Power of the size with which the FLOPs per parameter and token grow, by recipe if told apart."""
+    names = recipe_names(posterior)
+    if not names:
+        return flops_rule(constant)[1]
+    drifts = [flops_rule(constant_of_recipe(constant, name))[1] for name in names]
+    return xr.DataArray(drifts, dims="recipe", coords={"recipe": names})

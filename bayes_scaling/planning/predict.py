@@ -13,6 +13,7 @@ from bayes_scaling.models.noise import draw_losses, noise_scale
 from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation, optimum
+from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.sampling.artefact import fit_facts, require_converged
 
 _SEED = 20_220_330
@@ -25,6 +26,7 @@ def predict(
     tokens: float | list[float] | np.ndarray,
     *,
     flops: float | list[float] | np.ndarray | None = None,
+    recipe: str | None = None,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Posterior predictive loss of planned runs.
@@ -37,6 +39,8 @@ def predict(
         Size (in the count of the runs) and tokens of each plan; as many of the one as of the other.
     flops : float or list of float, optional
         Compute of each plan in FLOPs; k N D unless given, with the k of the runs.
+    recipe : str, optional
+        Of which recipe the plans are; needed where the fit tells recipes apart.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -51,11 +55,13 @@ def predict(
     Raises
     ------
     InputError
-        If a size, a number of tokens or of FLOPs is not positive and finite, or they differ in number.
+        If a size, a number of tokens or of FLOPs is not positive and finite, or they differ in number; or the
+        fit tells recipes apart and none is named.
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
     require_converged(fit, allow_unconverged=allow_unconverged)
+    fit = law_of_fit(fit, recipe)
     facts, constant = fit_facts(fit), fit["constant_data"].dataset
     posterior, spec = fit["posterior"].dataset, spec_from_dict(fit_facts(fit)["spec"])
     plan = _plans(params=params, tokens=tokens, flops=flops)

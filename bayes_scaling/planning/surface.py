@@ -20,6 +20,7 @@ from bayes_scaling.laws import chinchilla, inverse, lifetime
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.isoflop import flops_rule
 from bayes_scaling.sampling.artefact import fit_facts
+from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe
 
 type Array = np.ndarray[Any, Any]
 
@@ -220,8 +221,4 @@ def _of_recipe(
         )
     if recipe not in names:
         raise InputError(f"the fit has no recipe {recipe!r}{did_you_mean(recipe, names)}")
-    rows = constant["recipe"].to_numpy().astype(str) == recipe
-    constant = constant.isel(run=np.flatnonzero(rows))
-    if "recipe" in constant["flops_per_param_token"].dims:
-        constant["flops_per_param_token"] = constant["flops_per_param_token"].sel(recipe=recipe)
-    return posterior.sel(recipe=recipe), constant
+    return draws_of_recipe(posterior, constant, recipe), constant_of_recipe(constant, recipe)

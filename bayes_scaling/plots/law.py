@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import chinchilla
+from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
 from bayes_scaling.quantities import format_quantity
 from bayes_scaling.sampling.artefact import fit_facts
@@ -23,6 +25,7 @@ CURVES = 5
 def plot_law(
     fit: xr.DataTree,
     *,
+    recipe: str | None = None,
     prob: float = PROB,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -32,7 +35,9 @@ def plot_law(
     Parameters
     ----------
     fit : DataTree
-        From `fit` or `open_fit`.
+        Of a Chinchilla law, from `fit` or `open_fit`.
+    recipe : str, optional
+        Of a fit that tells recipes apart, which to draw.
     prob : float
         Probability inside the bands, which are those of the law, without the noise of a run.
     ax : Axes, optional
@@ -43,10 +48,20 @@ def plot_law(
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    InputError
+        If the fit is of an IsoFLOP model, or is of several recipes and none of them is named.
     """
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
+    fit = law_of_fit(fit, recipe)
+    if "A" not in fit["posterior"]:
+        raise InputError(
+            f"the model {fit_facts(fit)['model']} has no law to draw between its budgets; use plot_profiles"
+        )
     ax = axes_or_new(ax, figsize)
     facts, constant = fit_facts(fit), fit["constant_data"].dataset
     law = {name: fit["posterior"][name] for name in ("E", "A", "B", "alpha", "beta")}

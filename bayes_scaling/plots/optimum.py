@@ -11,6 +11,7 @@ import xarray as xr
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, draw_band, log_quantities
 from bayes_scaling.plots.frontier import draw_minima
 
@@ -30,6 +31,7 @@ def plot_optimum(
     compute: Sequence[float] = (),
     *,
     quantity: str = "params_opt",
+    recipe: str | None = None,
     prob: float = PROB,
     allow_unconverged: bool = False,
     ax: Axes | None = None,
@@ -47,6 +49,8 @@ def plot_optimum(
         the minima of its profiles.
     quantity : {"params_opt", "tokens_opt", "tokens_per_param", "loss_opt"}
         What to draw.
+    recipe : str, optional
+        Of a fit that tells recipes apart, which to draw.
     prob : float
         Probability inside the band and the marked intervals.
     allow_unconverged : bool
@@ -63,13 +67,15 @@ def plot_optimum(
     Raises
     ------
     InputError
-        If the quantity is unknown or a budget is not a positive number.
+        If the quantity is unknown, a budget is not a positive number, or the fit is of several recipes and
+        none of them is named.
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
     if quantity not in _WORDS:
         raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
     symbol, column, unit = _WORDS[quantity]
+    fit = law_of_fit(fit, recipe)
     constant = fit["constant_data"].dataset
     flops = constant["flops"]
     low, high = float(flops.min()), float(flops.max())

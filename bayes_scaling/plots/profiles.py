@@ -10,6 +10,7 @@ import xarray as xr
 from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import isoflop
+from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
 from bayes_scaling.quantities import format_quantity
 from bayes_scaling.sampling.artefact import fit_facts
@@ -23,6 +24,7 @@ POINTS = 60
 def plot_profiles(
     fit: xr.DataTree,
     *,
+    recipe: str | None = None,
     prob: float = PROB,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -33,6 +35,8 @@ def plot_profiles(
     ----------
     fit : DataTree
         Of an IsoFLOP model, from `fit` or `open_fit`.
+    recipe : str, optional
+        Of a fit that tells recipes apart, which to draw.
     prob : float
         Probability inside the bands, which are those of the profile without the noise of a run, and inside
         the intervals of the minima.
@@ -48,10 +52,11 @@ def plot_profiles(
     Raises
     ------
     InputError
-        If the fit is not of an IsoFLOP model.
+        If the fit is not of an IsoFLOP model, or is of several recipes and none of them is named.
     """
     from matplotlib import colormaps
 
+    fit = law_of_fit(fit, recipe)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     facts = fit_facts(fit)
     if "log_params_min" not in posterior:
@@ -67,7 +72,7 @@ def plot_profiles(
         own = posterior.isel(budget=i)
         ends = params[rows].min() / 1.2, params[rows].max() * 1.2
         sizes = xr.DataArray(np.geomspace(*ends, POINTS), dims="size")
-        log_ratio = np.log(sizes / centre.params) - own["log_params_min"]
+        log_ratio = np.log(sizes / centre.params[0]) - own["log_params_min"]
         curve = own["loss_min"] * (1 + np.exp(own["log_kappa"]) * isoflop.rise(log_ratio, **skew))
         band = interval(curve, prob)
         ax.fill_between(

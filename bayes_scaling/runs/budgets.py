@@ -94,12 +94,12 @@ def isoflop_profiles(runs: pd.DataFrame, *, tolerance: float = TOLERANCE) -> xr.
 
 
 def runs_in_profiles(runs: pd.DataFrame, *, tolerance: float = TOLERANCE) -> pd.DataFrame:
-    """Keep the runs that belong to an IsoFLOP profile, each with its budget.
+    """Keep the runs that belong to an IsoFLOP profile of their recipe, each with its budget.
 
     Parameters
     ----------
     runs : DataFrame
-        A checked table of runs of one recipe.
+        A checked table of runs, of one recipe or of several: runs of two recipes make no profile together.
     tolerance : float
         As for `isoflop_profiles`.
 
@@ -118,21 +118,29 @@ def runs_in_profiles(runs: pd.DataFrame, *, tolerance: float = TOLERANCE) -> pd.
     RunsWarning
         If runs are left out.
     """
-    profiles = isoflop_profiles(runs, tolerance=tolerance)
     place = runs.attrs.get("source", "runs")
-    if not profiles.sizes["budget"]:
+    names = list(dict.fromkeys(runs["recipe"])) if "recipe" in runs else []
+    budget, left_out = np.full(len(runs), np.nan), []
+    for name in names if len(names) > 1 else [None]:
+        rows = np.ones(len(runs), dtype=bool) if name is None else (runs["recipe"] == name).to_numpy()
+        profiles = isoflop_profiles(runs[rows], tolerance=tolerance)
+        number = profiles["profile"].to_numpy()
+        # A profile of no number is the last element of what follows the budgets.
+        budget[rows] = np.append(profiles["budget"].to_numpy(), np.nan)[number]
+        if profiles.attrs["left_out"]:
+            left_out.append(("" if name is None else f"recipe {name!r}: ") + profiles.attrs["left_out"])
+    kept = ~np.isnan(budget)
+    if not kept.any():
         raise InputError(
-            f"{place}: has no IsoFLOP profile: {profiles.attrs['left_out']}; an IsoFLOP model needs runs of "
+            f"{place}: has no IsoFLOP profile: {'; '.join(left_out)}; an IsoFLOP model needs runs of "
             "several sizes at the same compute: add them, or say by a column budget which belong together"
         )
-    if left_out := profiles.attrs["left_out"]:
-        warn_of_runs(f"{place}: left out of the IsoFLOP model: {left_out}")
-    number = profiles["profile"].to_numpy()
-    kept = runs[number >= 0].assign(budget=profiles["budget"].to_numpy()[number[number >= 0]])
+    if left_out:
+        warn_of_runs(f"{place}: left out of the IsoFLOP model: {'; '.join(left_out)}")
     with warnings.catch_warnings():
         # What is doubtful about the runs was said when they were checked.
         warnings.simplefilter("ignore", RunsWarning)
-        return check_runs(kept)
+        return check_runs(runs[kept].assign(budget=budget[kept]))
 
 
 def distinct(logs: np.ndarray) -> np.ndarray:

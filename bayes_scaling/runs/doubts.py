@@ -58,34 +58,44 @@ def warn_of_doubts(runs: pd.DataFrame) -> None:
         )
 
 
-def warn_before_fitting(runs: pd.DataFrame) -> None:
+def warn_before_fitting(runs: pd.DataFrame, *, tells_apart: bool = False) -> None:
     """Warn of what a table may well hold, and what one law fitted to it, or a plan made from that, may not.
 
     Parameters
     ----------
     runs : DataFrame
         A checked table of runs.
+    tells_apart : bool
+        The model gives each recipe a law of its own.
 
     Warns
     -----
     RunsWarning
-        If the runs are of several recipes, or their FLOPs per parameter and token differ by more than 5 %.
+        If one law is fitted to runs of several recipes, or the FLOPs per parameter and token of the runs of
+        one law differ by more than 5 %.
     """
     place = runs.attrs["source"]
-    recipes = sorted(set(runs["recipe"])) if "recipe" in runs else []
-    if len(recipes) > 1:
+    recipes = list(dict.fromkeys(runs["recipe"])) if "recipe" in runs else []
+    if len(recipes) > 1 and not tells_apart:
+        recipes = sorted(recipes)
         names = ", ".join(map(repr, recipes[:RUNS_SHOWN])) + (", …" if len(recipes) > RUNS_SHOWN else "")
         warn_of_runs(
             f"{place}: one law is fitted to runs of {len(recipes)} recipes ({names}), which may well obey "
-            f"different ones; fit each by itself: --where 'recipe == \"{recipes[0]}\"'"
+            f"different ones; fit each by itself: --where 'recipe == \"{recipes[0]}\"', or together by a "
+            "model that tells them apart: --model parametric-recipes"
         )
     k = runs["flops"] / runs["params"] / runs["tokens"]
-    mean = float(np.exp(np.log(k).mean()))
-    if max(k.max() / mean, mean / k.min()) > 1 + DRIFT:
-        warn_of_runs(
-            f"{place}: flops / (params tokens) goes from {k.min():.3g} to {k.max():.3g}: budgets are planned "
-            f"at its geometric mean, {mean:.3g}; near either end the plan costs that much more or less"
-        )
+    groups = {"": k}
+    if len(recipes) > 1 and tells_apart:
+        groups = {f", recipe {name!r}": k[runs["recipe"] == name] for name in recipes}
+    for which, own in groups.items():
+        mean = float(np.exp(np.log(own).mean()))
+        if max(own.max() / mean, mean / own.min()) > 1 + DRIFT:
+            warn_of_runs(
+                f"{place}{which}: flops / (params tokens) goes from {own.min():.3g} to {own.max():.3g}: "
+                f"budgets are planned at its geometric mean, {mean:.3g}; near either end the plan costs that "
+                "much more or less"
+            )
 
 
 def one_path(runs: pd.DataFrame) -> str:

@@ -50,7 +50,8 @@ _LOGP_SOURCE = """
 def logp_callback(dim, point_, gradient_, logp_, data_):
     try:
         table = carray(data_, ({table_size},), uintp)
-        value, gradient = function(carray(point_, ({dim},)), {arguments})
+        given = {arguments}
+        value, gradient = function(*given)
         carray(gradient_, ({dim},))[:] = gradient
         carray(logp_, ())[()] = value
     except Exception:
@@ -103,7 +104,7 @@ def compile_model(model: pm.Model) -> Compiled:
     # With fast maths the last bits depend on what LLVM inlines, which differs between code compiled
     # here and code read from the cache: the same seed would then give other draws in the next process.
     with pytensor.config.change_flags(numba__fastmath=False):
-        function = pm.pytensorf.compile([flat], outputs, mode=_mode())
+        function = pm.pytensorf.compile([flat], outputs, mode=_mode(model))
 
     dim = flat.type.shape[0]
     shared = {variable: f"data_{i}" for i, variable in enumerate(function.get_shared())}
@@ -130,9 +131,14 @@ def compile_model(model: pm.Model) -> Compiled:
     return Compiled(form=_form(model), nutpie=code)
 
 
-def _mode() -> Mode:
-    """Numba without in-place operations: finding places for them takes a third of the compilation."""
-    return get_mode("NUMBA").excluding("inplace")
+def _mode(model: pm.Model) -> Mode:
+    """Numba without in-place operations: finding places for them takes a third of the compilation.
+
+    Of a model of several recipes also without the fusion of indices into elementwise operations, which ties
+    its graph into a loop, at whose sorting the next rewrite never ends (seen with PyTensor 3.3).
+    """
+    mode = get_mode("NUMBA").excluding("inplace")
+    return mode.excluding("fuse_elemwise") if "recipe" in model.coords else mode
 
 
 def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
@@ -180,7 +186,8 @@ def with_model_data(compiled: Compiled, model: pm.Model) -> Compiled:
     compiled : Compiled
         From `compile_model`.
     model : pymc.Model
-        A model that `build_model` made from the same spec; its runs may be others, and more or fewer.
+        A model that `build_model` made from the same spec; its runs may be others, and more or fewer, of as
+        many budgets and recipes.
 
     Returns
     -------
@@ -189,7 +196,8 @@ def with_model_data(compiled: Compiled, model: pm.Model) -> Compiled:
     Raises
     ------
     ValueError
-        If the model is of another form: other priors or noise, or standard errors in one of the two only.
+        If the model is of another form: other priors or noise, another number of budgets or recipes, or
+        standard errors in one of the two only.
     """
     if _form(model) != compiled.form:
         raise ValueError("the model is of another form than the compiled one: compile it by itself")
@@ -202,10 +210,15 @@ def with_model_data(compiled: Compiled, model: pm.Model) -> Compiled:
 
 
 def _form(model: pm.Model) -> str:
-    """Print the graph of a model's random variables: constants show their values, data only their names."""
+    """Print the graph of a model's random variables: constants show their values, data only their names.
+
+    Dimensions of free variables have their lengths in it too, for the machine code has them.
+    """
     printed = str(pytensor.dprint(model.basic_RVs, file="str"))
+    dims = {dim for free in model.free_RVs for dim in model.named_vars_to_dims.get(free.name, ())}
+    lengths = {dim: len(model.coords[dim]) for dim in sorted(dims)}
     # Where a random generator lies in memory is no part of the model.
-    return re.sub(r"0x[0-9A-Fa-f]+", "", printed)
+    return f"{lengths}\n" + re.sub(r"0x[0-9A-Fa-f]+", "", printed)
 
 
 def _flat_point(model: pm.Model) -> tuple[Any, list[Any]]:
@@ -244,7 +257,11 @@ def _logp_callback(function: Any, dim: int, shared: list[np.ndarray]) -> Any:
         shape = "".join(f"table[{shape_at + axis}], " for axis in range(values.ndim))
         arguments.append(f"carray(address(table[{i}]), ({shape}), np.{values.dtype.name})")
         shape_at += values.ndim
-    source = _LOGP_SOURCE.format(dim=dim, table_size=shape_at, arguments=", ".join(arguments))
+    # Numba cannot read what Python makes of a call with thirty arguments or more, nor of a tuple so long.
+    arguments.insert(0, f"carray(point_, ({dim},))")
+    pieces = [arguments[i : i + 15] for i in range(0, len(arguments), 15)]
+    given = " + ".join(f"({', '.join(piece)},)" for piece in pieces)
+    source = _LOGP_SOURCE.format(dim=dim, table_size=shape_at, arguments=given)
     return _callback(
         source,
         "logp_callback",

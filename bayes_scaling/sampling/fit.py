@@ -102,7 +102,7 @@ def fit(
         warnings.warn(warning.message, stacklevel=2)
 
     posterior, sample_stats = draw_posterior(model, sampling, progress=show)
-    constant = constant_data(runs)
+    constant = constant_data(runs, spec)
     is_law = spec.law == "chinchilla"
     a = chinchilla.exponents(posterior["alpha"], posterior["beta"])[0] if is_law else posterior["a"]
     facts: dict[str, Any] = {

@@ -12,8 +12,15 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.laws import chinchilla, isoflop
-from bayes_scaling.models.noise import draw_losses, log_density, noise_scale, relative_se
+from bayes_scaling.models.noise import (
+    draw_losses,
+    log_density,
+    noise_reference,
+    noise_scale,
+    relative_se,
+)
 from bayes_scaling.models.spec import Spec
+from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe, recipe_names
 
 MAX_VALUES = 25_000_000
 """Largest draws times runs in one group (200 MB): beyond it, evenly spaced draws are used."""
@@ -69,19 +76,49 @@ def _likelihood_parameters(
 ) -> tuple[xr.DataArray, Any, Any]:
     """Location, scale and degrees of freedom of each run's loss under each draw."""
     draws = _thin(draws, constant.sizes["run"])
-    observed = constant["loss"]
+    names = recipe_names(draws)
+    of_run = constant["recipe"].to_numpy() if names else None
+    ratio, typical = noise_reference(constant["loss"].to_numpy(), constant["flops"].to_numpy(), of_run)
+    constant = constant.assign(compute_ratio=("run", ratio), typical_loss=("run", typical))
+    if not names:
+        mu, scale, nu = _of_one_recipe(draws, constant, spec)
+    else:
+        # Recipe by recipe: by run, every parameter would need as much memory as the losses.
+        parts = [
+            _of_one_recipe(
+                draws_of_recipe(draws, constant, name), constant_of_recipe(constant, name), spec, by_run=True
+            )
+            for name in names
+        ]
+        mu, scale, nu = (
+            None if part[0] is None else xr.concat(part, "run").reindex(run=constant["run"])
+            for part in zip(*parts, strict=True)
+        )
+    return mu.transpose("chain", "draw", "run"), scale, nu
+
+
+def _of_one_recipe(
+    draws: xr.Dataset, constant: xr.Dataset, spec: Spec, *, by_run: bool = False
+) -> tuple[Any, Any, Any]:
     mu = (_law_loss if spec.law == "chinchilla" else _profile_loss)(draws, constant)
-    mu = mu.transpose("chain", "draw", "run")
+    mu = mu.assign_coords(run=constant["run"])
+    typical = constant["typical_loss"]
+    known_se = constant.get("loss_se")
     scale = noise_scale(
         spec.noise,
         sigma=draws["sigma"],
         sigma_growth=draws.get("sigma_growth"),
-        compute_ratio=constant["flops"] / np.exp(np.log(constant["flops"]).mean()),
-        relative_se=relative_se(spec.noise, observed, constant["loss_se"]) if "loss_se" in constant else None,
+        compute_ratio=constant["compute_ratio"],
+        relative_se=None
+        if known_se is None
+        else relative_se(spec.noise, constant["loss"], known_se, typical),
     )
     if spec.noise.scale == "raw":
-        scale = scale * np.exp(np.log(observed).mean())
-    return mu, scale, draws.get("nu")
+        scale = scale * typical
+    nu = draws.get("nu")
+    if by_run:
+        scale, nu = (None if each is None else each.broadcast_like(mu) for each in (scale, nu))
+    return mu, scale, nu
 
 
 def _law_loss(draws: xr.Dataset, constant: xr.Dataset) -> xr.DataArray:
@@ -108,7 +145,7 @@ def _profile_loss(draws: xr.Dataset, constant: xr.Dataset) -> xr.DataArray:
     log_ratio = log_params - own["log_params_min"] - draws["a"] * beyond
     kappa = np.exp(own["log_kappa"] + draws["kappa_slope"] * beyond)
     skew: dict[str, Any] = {name: draws[name] for name in ("alpha", "beta") if name in draws}
-    return centre.loss * np.exp(log_least) * (1 + kappa * isoflop.rise(log_ratio, **skew))
+    return float(centre.loss[0]) * np.exp(log_least) * (1 + kappa * isoflop.rise(log_ratio, **skew))
 
 
 def _thin(draws: xr.Dataset, runs: int) -> xr.Dataset:

@@ -67,10 +67,10 @@ def sample_prior(
         coords={
             "chain": [0],
             "draw": np.arange(draws),
-            **{dim: list(model.coords[dim]) for dim in ("term", "budget") if dim in model.coords},
+            **{dim: list(model.coords[dim]) for own in dims.values() for dim in own if dim != "run"},
         },
     )
-    constant = constant_data(runs)
+    constant = constant_data(runs, spec)
     return xr.DataTree.from_dict(
         {
             "prior": prior,

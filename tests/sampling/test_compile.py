@@ -102,3 +102,17 @@ def test_starting_points_do_not_depend_on_the_threads_that_ask(compiled):
     finally:
         sys.setswitchinterval(interval)
     np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.slow
+def test_other_runs_of_as_many_recipes_need_no_new_compilation(simulated: pd.DataFrame):
+    """The machine code with other data gives the density of the model that has them."""
+    runs = simulated.assign(recipe=np.where(simulated["params"] > 1e9, "a", "b"))
+    first, second = (build_model(runs.assign(loss=runs["loss"] * x), "isoflop-parabola") for x in (1, 1.1))
+    reused = with_model_data(compile_model(first), second)
+    start = {name: np.asarray(value) + 0.1 for name, value in second.initial_point().items()}
+    value, gradient = log_density(reused, np.concatenate([value.ravel() for value in start.values()]))
+    assert value == pytest.approx(float(second.compile_logp(mode=PLAIN)(start)), rel=1e-10)
+    np.testing.assert_allclose(gradient, second.compile_dlogp(mode=PLAIN)(start), rtol=1e-6, atol=1e-8)
+    with pytest.raises(ValueError, match="another form"):
+        with_model_data(reused, build_model(simulated, "isoflop-parabola"))
