@@ -7,7 +7,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # One thread a process: the tests already run one process a core.
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
-.PHONY: help setup demo test test-slow check format benchmarks constraints clean
+.PHONY: help setup demo test test-slow test-pocket check format benchmarks constraints clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,13 @@ test: $(installed) ## Run the tests
 test-slow: $(installed) ## Run the tests that take minutes
 	@$(one_thread) $(bin)/python -m pytest -n 2 -m slow
 
+# The study's own environment: its PyTorch has the Python that the study's text needs.
+study := .venv-study
+test-pocket: ## Train tiny runs by the pocket study's script (Python 3.11; fetches PyTorch)
+	@python3.11 -m venv $(study) && $(study)/bin/python -m pip --disable-pip-version-check install --quiet \
+	    numpy==2.4.6 torch==2.13.0 pytest
+	@$(one_thread) $(study)/bin/python -m pytest --noconftest -c /dev/null --rootdir . tests/data/test_pocket.py
+
 check: $(installed) ## Check format, lint and types
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
@@ -60,5 +67,5 @@ constraints: ## Renew constraints.txt from a clean environment
 	mv "$$scratch/constraints.txt" constraints.txt
 
 clean: ## Remove the environment, builds, caches and what the demo wrote
-	@rm -rf .venv build dist demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf .venv .venv-study build dist demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ import typer
 from bayes_scaling.cli import options
 from bayes_scaling.errors import InputError
 
-DATASET = "chinchilla-simulated"
+DATASET = "pocket"
 
 RESAMPLES = 300
 """Enough to see how wide the approaches' intervals are, in two or three seconds."""

@@ -154,7 +154,7 @@ def load_curves(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        Name of a set that has curves: "chinchilla-simulated".
+        Name of a set that has curves: "pocket" or "chinchilla-simulated".
 
     Returns
     -------

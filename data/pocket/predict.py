@@ -73,9 +73,10 @@ def outcomes(held_out: pd.DataFrame) -> dict[str, float]:
 
 
 def print_outcome() -> None:
-    """Print the prediction as it was written, beside what came out."""
+    """Print the prediction as it was written, of what was then trained, beside what came out."""
     table = pd.read_csv(HERE / "prediction.csv")
     table["outcome"] = table["quantity"].map(outcomes(pd.read_csv(HERE / "held_out.csv")))
+    table = table.dropna(subset="outcome")
     table["inside"] = table["outcome"].between(table["low"], table["high"]).map({True: "yes", False: "no"})
     numbers = ["estimate", "low", "high", "outcome"]
     table[numbers] = table[numbers].map(lambda number: format_quantity(number, 4))

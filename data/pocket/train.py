@@ -53,10 +53,10 @@ HERE = Path(__file__).resolve().parent
 
 SHAPES = (
     (4, 2), (6, 2), (8, 2), (12, 2), (16, 2), (20, 2), (24, 2), (32, 2), (40, 2), (48, 2), (48, 3),
-    (64, 3), (80, 3), (96, 3), (96, 4), (128, 3), (128, 4), (160, 4),
+    (64, 3), (80, 3), (96, 3), (96, 4), (128, 3), (128, 4), (160, 4), (160, 6),
 )  # fmt: skip
 """Ladder of (width, depth), smallest first; a budget uses a stretch of it."""
-BUDGETS = {1e11: (0, 9), 3e11: (2, 11), 1e12: (3, 12), 3e12: (5, 15), 1e13: (6, 17), 3e13: (9, 18)}
+BUDGETS = {1e11: (0, 9), 3e11: (2, 11), 1e12: (3, 12), 3e12: (5, 15), 1e13: (6, 17), 3e13: (9, 19)}
 """Budget in FLOPs: the stretch of SHAPES trained with it, fourfold around its minimum on both sides."""
 REPEATED = (3e11, 1e12)
 """Budgets trained with every seed, so that run noise is known; the others use the first seed."""

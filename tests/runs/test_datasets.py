@@ -27,6 +27,7 @@ from bayes_scaling.runs.datasets import (
 )
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
+EMBEDDED = ("pocket", "pocket-held-out", "chinchilla-simulated")
 SIMULATED = resource_folder("data") / "chinchilla-simulated"
 FETCHABLE = ("chinchilla", "chinchilla-all", "marin-comma", "marin-dclm")
 
@@ -61,8 +62,9 @@ def truth():
 
 def test_every_set_is_listed_with_its_licence_and_source():
     table = list_datasets().set_index("name")
-    assert set(table.index) == {"chinchilla-simulated", *FETCHABLE}
-    assert table.loc["chinchilla-simulated", ["kind", "cached"]].tolist() == ["embedded", True]
+    assert set(table.index) == {*EMBEDDED, *FETCHABLE}
+    assert (table.loc[list(EMBEDDED), "kind"] == "embedded").all()
+    assert table.loc[list(EMBEDDED), "cached"].all()
     assert (table.loc[list(FETCHABLE), "kind"] == "fetchable").all()
     assert not table.loc[list(FETCHABLE), "cached"].any()
     assert (table[["licence", "source", "description"]].map(len) > 5).all(axis=None)
@@ -239,7 +241,7 @@ def test_a_set_says_its_own_columns():
 
 
 def test_a_set_without_curves_says_which_sets_have_them():
-    with pytest.raises(InputError, match="no training curves; sets that have: chinchilla-simulated"):
+    with pytest.raises(InputError, match="no training curves; sets that have: chinchilla-simulated, pocket"):
         load_curves("chinchilla")
 
 
