@@ -62,6 +62,7 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     InputError
         If a prior reaches where its parameter has no meaning.
     """
+    check_supports(spec)
     data = {name: runs[name].to_numpy(float) for name in ("params", "flops", "loss", "budget")}
     recipe = recipes_told_apart(runs, spec)
     centre = isoflop.reference(**data, recipe=recipe)
@@ -152,13 +153,21 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             to_runs=to_runs if several else None,
             estimates=estimates,
         )
-    check_supports(model, spec)
     return model
 
 
 def _law(spec: Spec, centre: isoflop.Reference, estimates: Estimates, *, several: bool) -> dict[str, Any]:
     """Add the parameters of the law: of one recipe as they are, of several as they are pooled."""
-    typical = {name: population(name, spec, several=several) for name in spec.law_priors}
+    steps = np.log(centre.flops / centre.flops_all)
+    middle = {name: _middle(estimates, name) for name in ("a", "kappa_slope")}
+    offsets = {
+        "params_ratio": np.log(centre.params_all / centre.params) + middle["a"] * steps,
+        "kappa": middle["kappa_slope"] * steps,
+    }
+    typical = {
+        name: population(name, spec, several=several, estimates=estimates, offset=offsets.get(name, 0.0))
+        for name in spec.law_priors
+    }
     if not several:
         return typical
     # From the centre of all runs to each recipe's.
@@ -231,3 +240,10 @@ def _estimates(
         for name in names
     }
     return np.concatenate(levels, axis=1), np.concatenate(errors, axis=1), estimates
+
+
+def _middle(estimates: Estimates, name: str) -> float:
+    """Mean of what the recipes say of a parameter; 0 if they say nothing."""
+    values, errors = estimates.get(name, (np.zeros(1), np.full(1, UNKNOWN)))
+    known = values[errors < UNKNOWN]
+    return float(known.mean()) if len(known) else 0.0

@@ -144,7 +144,11 @@ def noise_distribution(
     noise, several = spec.noise, recipe is not None
     parameters = {
         name: own_values(
-            name, spec, population(name, spec, several=several), several=several, estimates=estimates
+            name,
+            spec,
+            population(name, spec, several=several, estimates=estimates),
+            several=several,
+            estimates=estimates,
         )
         for name in noise.priors
     }

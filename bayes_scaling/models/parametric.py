@@ -76,6 +76,7 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     InputError
         If the runs are fewer than the law can bear, or are all of one size or of one length.
     """
+    check_supports(spec)
     recipe = recipes_told_apart(runs, spec)
     _check_bearable(runs, spec, recipe)
     data = {name: runs[name].to_numpy(float) for name in ("params", "tokens", "flops", "loss")}
@@ -129,15 +130,24 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             to_runs=to_runs,
             estimates=estimates,
         )
-    check_supports(model, spec)
     return model
 
 
 def _pooled_law(spec: Spec, centre: _Centre, estimates: Any, *, several: bool) -> dict[str, Any]:
     """Add the parameters of the law: of one recipe as they are, of several as they are pooled."""
-    typical = {name: population(name, spec, several=several) for name in spec.law_priors}
     if not several:
-        return typical
+        return {name: population(name, spec, several=False) for name in spec.law_priors}
+    n, d = (np.log(centre.own[name] / centre.all[name]) for name in ("params", "tokens"))
+    alpha, beta = (float(np.exp(estimates[name][0]).mean()) for name in ("alpha", "beta"))
+    share = 1 / (1 + np.exp(-estimates["params_share"][0]))
+    offsets = {
+        "params_share": beta * d - alpha * n,
+        "irreducible": np.log(share * np.exp(alpha * n) + (1 - share) * np.exp(beta * d)),
+    }
+    typical = {
+        name: population(name, spec, several=True, estimates=estimates, offset=offsets.get(name, 0.0))
+        for name in spec.law_priors
+    }
     # From the centre of all runs to each recipe's.
     to_params, to_tokens, to_loss = (
         pm.Data(name, np.log(values), dims="recipe")

@@ -21,29 +21,41 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_scaling.models.priors import check_positive, prior_variable
+from bayes_scaling.models.plain import PLAIN
+from bayes_scaling.models.priors import check_positive, prior_distribution, prior_variable
 from bayes_scaling.models.spec import LINKS, SHIFTED, Spec
-from bayes_scaling.models.whitened import UNKNOWN, whitened_normal
+from bayes_scaling.models.whitened import UNKNOWN, Anchored, whitened_normal
 
 
 class _Link(NamedTuple):
     suffix: str
     forward: Callable[[Any], Any]
     backward: Callable[[Any], Any]
+    log_slope: Callable[[Any], Any]
+    """Of `backward`."""
 
 
 _LINKS = {
-    "identity": _Link("", lambda x: x, lambda x: x),
-    "log": _Link("_log", pt.log, pt.exp),
-    "logit": _Link("_logit", lambda x: pt.log(x) - pt.log1p(-x), pt.sigmoid),
+    "identity": _Link("", lambda x: x, lambda x: x, pt.zeros_like),
+    "log": _Link("_log", pt.log, pt.exp, lambda x: x),
+    "logit": _Link(
+        "_logit", lambda x: pt.log(x) - pt.log1p(-x), pt.sigmoid, lambda x: -pt.softplus(x) - pt.softplus(-x)
+    ),
 }
 
 type Estimates = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By parameter: estimates of each recipe by its own runs and their errors, on the link scale."""
 
 
-def population(name: str, spec: Spec, *, several: bool) -> Any:
-    """Add a parameter of the population to the model being built.
+def population(
+    name: str,
+    spec: Spec,
+    *,
+    several: bool,
+    estimates: Estimates | None = None,
+    offset: np.ndarray | float = 0.0,
+) -> Any:
+    """Add a parameter of the population, and its spread over recipes, to the model being built.
 
     Parameters
     ----------
@@ -53,6 +65,10 @@ def population(name: str, spec: Spec, *, several: bool) -> Any:
         Priors and pooling.
     several : bool
         Whether recipes are told apart.
+    estimates : Estimates, optional
+        They choose the sampler's coordinates, and nothing else.
+    offset : ndarray, dims ("recipe",)
+        About what `shift` will be in `own_values`: likewise.
 
     Returns
     -------
@@ -65,8 +81,32 @@ def population(name: str, spec: Spec, *, several: bool) -> Any:
     how = spec.pooling[name]
     if how == "none":
         return prior_variable(name, prior, dim="recipe")
-    typical = f"{name}_typical" if how == "partial" or name in SHIFTED else name
-    return prior_variable(typical, prior, of=name)
+    if how == "full":
+        return prior_variable(f"{name}_typical" if name in SHIFTED else name, prior, of=name)
+    link = _LINKS[LINKS.get(name, "log")]
+    spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"])
+    estimate, error = _estimates_of(name, estimates)
+    distribution = prior_distribution(name, prior)
+    draws = link.forward(distribution(size=2000)).eval(mode=PLAIN)
+
+    def random(*inputs: Any) -> Any:
+        # What is not the prior's is there for the transform alone.
+        return link.forward(distribution(size=inputs[-1]))
+
+    def density(value: Any, *_: Any) -> Any:
+        return pm.logp(distribution(), link.backward(value)) + link.log_slope(value)
+
+    typical = pm.CustomDist(
+        f"{name}_typical{link.suffix}",
+        spread,
+        pm.Data(f"{name}_typical_estimate", estimate - offset, dims="recipe"),
+        pm.Data(f"{name}_typical_error", error, dims="recipe"),
+        dist=random,
+        logp=density,
+        signature="(),(r),(r)->()",
+        default_transform=Anchored(float(draws.mean()), float(draws.std())),
+    )
+    return typical if not link.suffix else pm.Deterministic(f"{name}_typical", link.backward(typical))
 
 
 def own_values(
@@ -85,7 +125,7 @@ def own_values(
     name : str
         The parameter.
     spec : Spec
-        Priors and pooling.
+        Pooling.
     typical : TensorVariable
         From `population`.
     several : bool
@@ -103,43 +143,48 @@ def own_values(
     if not several or spec.pooling[name] == "none":
         return typical
     link = _LINKS[LINKS.get(name, "log")]
-    recipes = len(pm.modelcontext(None).coords["recipe"])
-    location = link.forward(typical) + shift + pt.zeros(recipes)
+    model = pm.modelcontext(None)
+    location = link.forward(typical) + shift + pt.zeros(len(model.coords["recipe"]))
     if spec.pooling[name] == "full":
         if name not in SHIFTED:
             return typical
         return pm.Deterministic(name, link.backward(location), dims="recipe")
-    nothing = np.zeros(recipes), np.full(recipes, UNKNOWN)
-    estimate, error = (estimates or {}).get(name, nothing)
-    spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"])
+    estimate, error = _estimates_of(name, estimates)
     own = whitened_normal(
-        f"{name}{link.suffix}", location, spread, estimate=estimate, error=error, dim="recipe"
+        f"{name}{link.suffix}",
+        location,
+        model[f"{name}_spread"],
+        estimate=estimate,
+        error=error,
+        dim="recipe",
     )
     return own if not link.suffix else pm.Deterministic(name, link.backward(own), dims="recipe")
 
 
-def check_supports(model: pm.Model, spec: Spec) -> None:
+def _estimates_of(name: str, estimates: Estimates | None) -> tuple[np.ndarray, np.ndarray]:
+    recipes = len(pm.modelcontext(None).coords["recipe"])
+    return (estimates or {}).get(name, (np.zeros(recipes), np.full(recipes, UNKNOWN)))
+
+
+def check_supports(spec: Spec) -> None:
     """Refuse priors that reach where their parameter has no meaning.
 
     Parameters
     ----------
-    model : pymc.Model
-        Built from the spec.
     spec : Spec
-        Its priors.
+        Of any model.
 
     Raises
     ------
     InputError
         With the first such prior.
     """
-    free = {variable.name for variable in model.free_RVs}
-    for name in spec.priors:
-        base = name.removesuffix("_spread")
-        if (base != name and base in spec.pooling) or LINKS.get(name, "log") == "log":
-            found = next((each for each in (name, f"{name}_typical") if each in free), None)
-            if found is not None:
-                check_positive(model, found, of=name)
+    positive = [name for name in spec.priors if LINKS.get(name.removesuffix("_spread"), "log") == "log"]
+    spreads = [f"{name}_spread" for name in spec.pooling if f"{name}_spread" in spec.priors]
+    with pm.Model() as priors:
+        for name in dict.fromkeys([*positive, *spreads]):
+            prior_variable(name, spec.priors[name])
+            check_positive(priors, name)
 
 
 def membership(name: str, recipe: np.ndarray, recipes: int, dim: str) -> Callable[[Any], Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,31 @@ def prior_variable(name: str, prior: Prior, dim: str | None = None, *, of: str |
         wanted = f"{shape[0]} numbers that are" if shape else "one number that is"
         raise InputError(f"{place}{prior.dist} with {dict(prior.parameters)} does not give {wanted} finite")
     return variable
+
+
+def prior_distribution(name: str, prior: Prior) -> Callable[..., Any]:
+    """Check a prior by itself, and give what makes variables with it outside of any model.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    prior : Prior
+        Its distribution.
+
+    Returns
+    -------
+    callable
+        Takes `size`.
+
+    Raises
+    ------
+    InputError
+        As for `prior_variable`.
+    """
+    with pm.Model(model=None):
+        prior_variable(name, prior)
+    return partial(_distributions()[prior.dist].dist, **prior.parameters)
 
 
 def check_positive(model: pm.Model, name: str, *, of: str | None = None) -> None:

@@ -84,3 +84,43 @@ class Whitened(Transform):
         mu, sigma = inputs[-2:]
         own, prior = self.error**2, sigma**2
         return (self.estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
+
+
+class Anchored(Transform):
+    """Transform of the centre of a population of groups, sampled with its spread.
+
+    Groups that are well known hold the centre the tighter the smaller their spread is: a funnel of its own.
+    Here the centre is sampled as its distance from the mean of its prior and the groups' estimates together,
+    in units of their common standard deviation at the spread in hand.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Of the centre's prior, roughly; they choose the coordinate and nothing else.
+    """
+
+    name = "anchored"
+
+    def __init__(self, mean: float, sd: float) -> None:
+        self.mean, self.sd = mean, sd
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """From the parameter to the sampler's coordinate."""
+        mean, sd = self._together(inputs)
+        return (value - mean) / sd
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """From the sampler's coordinate to the parameter."""
+        mean, sd = self._together(inputs)
+        return mean + sd * value
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Logarithm of the slope of `backward`."""
+        return pt.log(self._together(inputs)[1]) + pt.zeros_like(value)
+
+    def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+        # After the size come the spread, and the groups' estimates and errors.
+        spread, estimate, error = inputs[1:4]
+        weight = 1 / (spread**2 + error**2)
+        total = self.sd**-2 + weight.sum()
+        return (self.mean * self.sd**-2 + (weight * estimate).sum()) / total, 1 / pt.sqrt(total)
