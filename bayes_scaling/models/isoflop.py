@@ -35,7 +35,7 @@ SCATTERS = ("params_scatter", "loss_scatter", "kappa_scatter")
 """Of each of `LEVELS`, over the profiles of a recipe."""
 
 
-def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
+def build_isoflop(runs: pd.DataFrame, spec: Spec, *, centre_loss: np.ndarray | None = None) -> pm.Model:
     """Build the hierarchical IsoFLOP model of these runs.
 
     Parameters
@@ -45,6 +45,8 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         `budget` (FLOP) and, if there, `recipe` and `loss_se` (in the loss's unit).
     spec : Spec
         Noise, priors and pooling of a model whose law is "isoflop-parabola" or "isoflop-skewed".
+    centre_loss : ndarray, dims ("run",), optional
+        Losses that priors are centred at in place of the runs' own.
 
     Returns
     -------
@@ -65,7 +67,8 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     check_supports(spec)
     data = {name: runs[name].to_numpy(float) for name in ("params", "flops", "loss", "budget")}
     recipe = recipes_told_apart(runs, spec)
-    centre = isoflop.reference(**data, recipe=recipe)
+    middle = data["loss"] if centre_loss is None else centre_loss
+    centre = isoflop.reference(**{**data, "loss": middle}, recipe=recipe)
     several = recipe is not None
     levels, errors, slopes, estimates = _estimates(
         centre, np.log(data["loss"]), skewed="alpha" in spec.law_priors, growing=spec.noise.growth == "loss"
@@ -159,6 +162,7 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             typical_loss=typical_loss,
             flops=data["flops"],
             loss=data["loss"],
+            centre_loss=middle,
             loss_se=runs["loss_se"].to_numpy(float) if "loss_se" in runs else None,
             recipe=centre.recipe if several else None,
             to_runs=to_runs if several else None,

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from bayes_scaling.laws import chinchilla
-from bayes_scaling.models.noise_estimates import noise_estimates
+from bayes_scaling.models.noise_estimates import ROUNDS, NoiseEstimates, noise_estimates
 
 NAMES = ("loss_ratio", "irreducible", "params_share", "alpha", "beta")
 """What is estimated, on the scales on which recipes scatter: log, logit, logit, log and log."""
@@ -68,12 +68,15 @@ def _one_recipe(
     def scaled(point: np.ndarray, spreads: np.ndarray) -> np.ndarray:
         return np.concatenate([misses(point) / spreads, (point - _MIDDLE) / _WIDTH])
 
-    point, spreads = _MIDDLE, np.full(len(y), max(float(np.std(y)) / 10, 1e-4))
-    for _ in range(3):
-        found = least_squares(scaled, point, loss="soft_l1", max_nfev=200, args=(spreads,))
+    point, start = _MIDDLE, max(float(np.std(y)) / 10, 1e-4)
+    noise = NoiseEstimates(start, 0.0, np.full(len(y), start))
+    for _ in range(ROUNDS):
+        before = noise
+        found = least_squares(scaled, point, loss="soft_l1", max_nfev=200, args=(noise.spreads,))
         point, away = found.x, misses(found.x)
         noise = noise_estimates(away, y - away, parameters=len(NAMES), growing=growing)
-        spreads = noise.spreads
+        if noise.settled(before):
+            break
     errors = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
     # Of the logarithm of a standard deviation, of which heavy tails take their share, and of a power.
     less = 1 / np.sqrt(max(len(y) - len(NAMES), 1))

@@ -114,6 +114,7 @@ def noise_distribution(
     typical_loss: Any,
     flops: np.ndarray,
     loss: np.ndarray,
+    centre_loss: np.ndarray,
     loss_se: np.ndarray | None,
     recipe: np.ndarray | None = None,
     to_runs: Callable[[Any], Any] | None = None,
@@ -129,8 +130,9 @@ def noise_distribution(
         Loss that the law predicts.
     typical_loss : TensorVariable
         Scalar; the unit of the loss, unless recipes are told apart.
-    flops, loss, loss_se : ndarray, dims ("run",)
-        FLOPs of each run, observed losses, and their standard errors if known.
+    flops, loss, centre_loss, loss_se : ndarray, dims ("run",)
+        FLOPs of each run, observed losses, those whose typical one the noise is relative to, and the standard
+        errors of the losses if known.
     recipe : ndarray of int, dims ("run",), optional
         Of which recipe each run is, where they are told apart.
     to_runs : callable, optional
@@ -161,7 +163,7 @@ def noise_distribution(
     }
     if to_runs is not None:
         parameters = {name: to_runs(values) for name, values in parameters.items()}
-    compute_ratio, typical = noise_reference(loss, flops, recipe)
+    compute_ratio, typical = noise_reference(centre_loss, flops, recipe)
     unit, inputs = typical_loss, {}
     if several and (noise.scale == "raw" or noise.growth == "loss"):
         unit = pm.Data("noise_loss", typical, dims="run")

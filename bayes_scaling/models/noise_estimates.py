@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+ROUNDS = 25
+"""A fit and the noise that weighs its runs are found in turns: at most so many."""
+
 _POWERS = np.linspace(0, 8, 33)
 
 
@@ -21,6 +24,10 @@ class NoiseEstimates(NamedTuple):
     """Power of the loss with which it grows."""
     spreads: np.ndarray
     """That of each run; dims ("run",)."""
+
+    def settled(self, before: NoiseEstimates) -> bool:
+        """Whether another round would hardly change the weights of the runs."""
+        return self.growth == before.growth and abs(np.log(self.spread / before.spread)) < 0.02
 
 
 def noise_estimates(

@@ -78,7 +78,8 @@ def population(
     prior = spec.priors[name]
     near_zero = name.endswith("_scatter")
     if not several:
-        return prior_variable(name, prior, near_zero=near_zero)
+        start = _start(name, estimates)
+        return prior_variable(name, prior, near_zero=near_zero, start=start)
     how = spec.pooling[name]
     if how == "none":
         return prior_variable(name, prior, dim="recipe", near_zero=near_zero)
@@ -161,6 +162,22 @@ def own_values(
         dim="recipe",
     )
     return own if not link.suffix else pm.Deterministic(name, link.backward(own), dims="recipe")
+
+
+def _start(name: str, estimates: Estimates | None) -> Any:
+    """Draw about what the runs say of one recipe's parameter, twice as far as they can be wrong.
+
+    From the priors alone a chain may find a mode without mass, such as minima on the wrong side of every run,
+    and stay there.
+    """
+    (estimate,), (error,) = (estimates or {}).get(name, ([0.0], [UNKNOWN]))
+    if error >= UNKNOWN:
+        return None
+    middle, width = (
+        pm.Data(f"{name}_start{suffix}", value)
+        for suffix, value in (("", estimate), ("_sd", 2 * min(error, 0.25)))
+    )
+    return _LINKS[LINKS.get(name, "log")].backward(pm.Normal.dist(middle, width))
 
 
 def _estimates_of(name: str, estimates: Estimates | None) -> tuple[np.ndarray, np.ndarray]:

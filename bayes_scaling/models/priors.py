@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,13 @@ from bayes_scaling.models.whitened import NearZero
 
 
 def prior_variable(
-    name: str, prior: Prior, dim: str | None = None, *, of: str | None = None, near_zero: bool = False
+    name: str,
+    prior: Prior,
+    dim: str | None = None,
+    *,
+    of: str | None = None,
+    near_zero: bool = False,
+    start: Any = None,
 ) -> Any:
     """Add a random variable with this prior to the model being built.
 
@@ -35,6 +41,8 @@ def prior_variable(
         Parameter whose prior it is in the spec, if that has another name.
     near_zero : bool
         Sample it in coordinates for what may be nothing at all; see `NearZero`.
+    start : TensorVariable, optional
+        Where chains start, drawn anew for each; near the prior's centre unless given.
 
     Returns
     -------
@@ -47,28 +55,12 @@ def prior_variable(
         values make no distribution of that length: PyMC itself swallows unknown keyword arguments, and
         values such as a negative sigma until its sampler crashes.
     """
-    place, known = f"prior of {of or name}: ", _distributions()
-    distribution = known.get(prior.dist)
-    if distribution is None:
-        raise InputError(f"{place}PyMC has no distribution {prior.dist!r}{did_you_mean(prior.dist, known)}")
-    parameters = _parameter_names(distribution)
-    for parameter in prior.parameters:
-        if parameter not in parameters:
-            raise InputError(
-                f"{place}{prior.dist} has no parameter {parameter!r}{did_you_mean(parameter, parameters)}"
-            )
-    try:
-        transform = _near_zero(of or name, prior) if near_zero else {}
-        variable = distribution(name, **prior.parameters, dims=dim, **transform)
-        value, density = pytensor.function([], [variable, pm.logp(variable, variable)], mode=PLAIN)()
-    except (TypeError, ValueError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{place}{prior.dist} does not take {dict(prior.parameters)}: {reason}") from error
     shape = () if dim is None else (len(pm.modelcontext(None).coords[dim]),)
-    if value.shape != shape or not np.all(np.isfinite(density)):
-        wanted = f"{shape[0]} numbers that are" if shape else "one number that is"
-        raise InputError(f"{place}{prior.dist} with {dict(prior.parameters)} does not give {wanted} finite")
-    return variable
+    _check_prior(of or name, *_frozen(prior), shape)
+    distribution = _distributions()[prior.dist]
+    transform = _near_zero(*_frozen(prior)) if near_zero else None
+    given = {} if transform is None else {"default_transform": transform}
+    return distribution(name, **prior.parameters, dims=dim, initval=start, **given)
 
 
 def prior_distribution(name: str, prior: Prior) -> Callable[..., Any]:
@@ -147,12 +139,47 @@ def check_positive(model: pm.Model, name: str, *, of: str | None = None) -> None
         )
 
 
-def _near_zero(name: str, prior: Prior) -> dict[str, Any]:
+type _Parameters = tuple[tuple[str, float | tuple[float, ...]], ...]
+
+
+def _frozen(prior: Prior) -> tuple[str, _Parameters]:
+    """Make of a prior what a cache can look up: a refit builds its model again, with the same priors."""
+    parameters = prior.parameters.items()
+    return prior.dist, tuple((key, tuple(x) if isinstance(x, list) else x) for key, x in parameters)
+
+
+@cache
+def _check_prior(name: str, dist: str, parameters: _Parameters, shape: tuple[int, ...]) -> None:
+    """Refuse a prior that PyMC does not know, or that gives no finite numbers of this shape."""
+    place, known, given = f"prior of {name}: ", _distributions(), dict(parameters)
+    distribution = known.get(dist)
+    if distribution is None:
+        raise InputError(f"{place}PyMC has no distribution {dist!r}{did_you_mean(dist, known)}")
+    names = _parameter_names(distribution)
+    for parameter in given:
+        if parameter not in names:
+            raise InputError(f"{place}{dist} has no parameter {parameter!r}{did_you_mean(parameter, names)}")
+    try:
+        with pm.Model(coords={"element": range(*shape)} if shape else None, model=None):
+            variable = distribution(name, **given, dims="element" if shape else None)
+        value, density = pytensor.function([], [variable, pm.logp(variable, variable)], mode=PLAIN)()
+    except (TypeError, ValueError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{place}{dist} does not take {given}: {reason}") from error
+    if value.shape != shape or not np.all(np.isfinite(density)):
+        wanted = f"{shape[0]} numbers that are" if shape else "one number that is"
+        raise InputError(f"{place}{dist} with {given} does not give {wanted} finite")
+
+
+@cache
+def _near_zero(dist: str, parameters: _Parameters) -> NearZero | None:
+    """Coordinate for a prior on all positive numbers; None for any other, which keeps its own."""
+    prior = Prior(dist, dict(parameters))
     with pm.Model(model=None) as alone:
-        variable = prior_variable(name, prior)
+        variable = prior_variable("alone", prior)
     if not isinstance(alone.rvs_to_transforms[variable], LogTransform):
-        return {}
-    return {"default_transform": NearZero(float(np.median(prior_draws(name, prior))) / np.log(2))}
+        return None
+    return NearZero(float(np.median(prior_draws("alone", prior))) / np.log(2))
 
 
 def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:

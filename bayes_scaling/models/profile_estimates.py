@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from bayes_scaling.laws import isoflop
-from bayes_scaling.models.noise_estimates import NoiseEstimates, noise_estimates
+from bayes_scaling.models.noise_estimates import ROUNDS, NoiseEstimates, noise_estimates
 from bayes_scaling.models.whitened import UNKNOWN
 
 LEVELS = ("log_params_min", "log_loss_min", "log_kappa")
@@ -102,12 +102,15 @@ def profile_estimates(
         return noise_estimates(away, y - away, parameters=3 * len(known), growing=growing)
 
     noise = noise_about(point)
-    for _ in range(3):
+    for _ in range(ROUNDS):
+        before = noise
         found = least_squares(
             scaled, point, loss="soft_l1", x_scale="jac", max_nfev=200, args=(noise.spreads,)
         )
         point = found.x
         noise = noise_about(point)
+        if noise.settled(before):
+            break
     for i, number in enumerate(known):
         own = found.jac[:, [i, i + len(known), i + 2 * len(known)]]
         inverse = np.linalg.pinv(own)

@@ -51,7 +51,7 @@ def test_the_log_density_and_its_gradient_are_pymcs(model, compiled):
 
 def test_points_of_the_sampler_become_the_models_variables(model, simulated: pd.DataFrame):
     points = np.random.default_rng(1).normal(scale=0.3, size=(2, 3, 7))
-    values = constrain(model, points)
+    values = constrain(compiled, model, points)
     assert set(values.data_vars) == {"loss_ratio", "share", "alpha", "beta", "sigma", "nu", "E", "A", "B"}
     assert values["share"].dims == ("chain", "draw", "term")
     # In the order of model.value_vars: loss_ratio (log), share (two for three on a simplex), alpha (log), …
