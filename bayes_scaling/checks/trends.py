@@ -1,0 +1,144 @@
+"""Findings on deviations: does the law miss a trend, and does the noise keep one size."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.checks.deviations import DEGREE, Deviation, deviation_test, smooth_basis
+from bayes_scaling.checks.findings import LEVEL, Finding
+from bayes_scaling.checks.residuals import Predicted
+from bayes_scaling.models.noise_scores import Score
+from bayes_scaling.quantities import format_quantity
+
+PROPERTIES = {
+    "compute": ("flops", "compute", "FLOP"),
+    "params": ("params", "size", "parameters"),
+    "tokens": ("tokens", "tokens", "tokens"),
+    "tokens_per_param": ("tokens_per_param", "tokens per parameter", "tokens per parameter"),
+}
+"""What losses may deviate along: the variable, and in words what it and its unit are called."""
+
+
+def runs_along(residuals: xr.Dataset, name: str) -> np.ndarray:
+    """Read one property of the runs.
+
+    Parameters
+    ----------
+    residuals : Dataset, dims run
+        From `residuals`.
+    name : str
+        One of `PROPERTIES`.
+
+    Returns
+    -------
+    ndarray, dims ("run",)
+    """
+    if name == "tokens_per_param":
+        return (residuals["tokens"] / residuals["params"]).to_numpy()
+    return residuals[PROPERTIES[name][0]].to_numpy()
+
+
+def trend_findings(predicted: Predicted, recipes: list[str]) -> list[Finding]:
+    """Test for what the law misses along compute, size, tokens and their ratio.
+
+    Parameters
+    ----------
+    predicted : Predicted
+        The runs of a fit.
+    recipes : list of str
+        Those that the model tells apart; each may then deviate in its own way.
+
+    Returns
+    -------
+    list of Finding
+        One a property.
+    """
+    return [_trend(predicted, name, recipes) for name in PROPERTIES]
+
+
+def _trend(predicted: Predicted, name: str, recipes: list[str]) -> Finding:
+    check, (_, words, unit) = f"trend: {name}", PROPERTIES[name]
+    values = runs_along(predicted.residuals, name)
+    worst, recipe, p_value = _worst(predicted.scores.location, predicted.residuals, values, DEGREE, recipes)
+    if np.isnan(p_value):
+        return Finding(check, None, f"the model fits any trend along {words} that these runs could show")
+    whose = f" of recipe {recipe!r}" if recipe else ""
+    tested = f"{worst.directions} direction{'' if worst.directions == 1 else 's'} of a smooth trend"
+    if p_value >= LEVEL:
+        return Finding(
+            check, True, f"no trend along {words} beyond chance (p = {p_value:.2g}, {tested})", "", p_value
+        )
+    at = int(np.abs(worst.size).argmax())
+    return Finding(
+        check,
+        False,
+        f"the losses{whose} bend away from the law along {words} (p = {p_value:.1g}, {tested}): by "
+        f"{100 * worst.size[at]:+.2g} % at {format_quantity(values[at])} {unit}",
+        "the law is not quite of this form, or some runs differ in more than size and tokens: look at "
+        "plot_residuals; leave out early or under-tuned runs, or fit another model; do not trust what is "
+        "extrapolated",
+        p_value,
+    )
+
+
+def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
+    """Test whether the noise is larger at one end of the runs than the model has it.
+
+    Parameters
+    ----------
+    predicted, recipes
+        As for `trend_findings`.
+
+    Returns
+    -------
+    Finding
+        Of the property along which the noise changes most surprisingly.
+    """
+    check, found = "noise: even", {}
+    for name in PROPERTIES:
+        values = runs_along(predicted.residuals, name)
+        found[name] = (values, *_worst(predicted.scores.scale, predicted.residuals, values, 1, recipes))
+    tested = {name: each for name, each in found.items() if not np.isnan(each[3])}
+    if not tested:
+        return Finding(check, None, "these runs do not tell whether the noise changes along them")
+    name = min(tested, key=lambda name: tested[name][3])
+    values, worst, recipe, least = tested[name]
+    p_value = min(least * len(tested), 1.0)
+    if p_value >= LEVEL:
+        text = f"the noise changes along no property of the runs beyond chance (p = {p_value:.2g})"
+        return Finding(check, True, text, "", p_value)
+    larger = int(worst.size.argmax())
+    unit = PROPERTIES[name][2]
+    whose = f" of recipe {recipe!r}" if recipe else ""
+    remedy = (
+        "look at plot_residuals for the runs that scatter most, and leave them out or find what they share"
+    )
+    if name == "compute":
+        remedy = 'let the noise change with compute: growth = "compute" under [noise] in the spec'
+    return Finding(
+        check,
+        False,
+        f"the noise{whose} is not what the model says along {PROPERTIES[name][1]} (p = {p_value:.1g}): some "
+        f"{np.exp(np.ptp(worst.size)):.2g} times larger at {format_quantity(values[larger])} {unit} than at "
+        f"{format_quantity(values[int(worst.size.argmin())])}, so that intervals are too narrow there and too "
+        "wide elsewhere",
+        remedy,
+        p_value,
+    )
+
+
+def _worst(
+    score: Score, residuals: xr.Dataset, values: np.ndarray, degree: int, recipes: list[str]
+) -> tuple[Deviation, str, float]:
+    """Find whose deviation is the most surprising, all runs' or one recipe's; p allows for having looked at all."""
+    of_run = residuals["recipe"].to_numpy()
+    groups = {"": np.ones(len(values), dtype=bool)}
+    if len(recipes) > 1:
+        groups |= {name: of_run == name for name in recipes}
+    tests = {name: deviation_test(score, smooth_basis(values, degree, rows)) for name, rows in groups.items()}
+    known = {name: test for name, test in tests.items() if not np.isnan(test.p_value)}
+    if not known:
+        return next(iter(tests.values())), "", np.nan
+    name = min(known, key=lambda name: known[name].p_value)
+    return known[name], name, min(known[name].p_value * len(known), 1.0)
