@@ -139,7 +139,7 @@ def laplace_fit(
 ) -> xr.DataTree:
     """Fit the law without sampling: a Normal posterior about the best fit, in coordinates that make it so.
 
-    Noise is Normal, or Student-t with these degrees of freedom, on the log loss; the prior counts for nothing.
+    Noise is Normal, or Student-t with these degrees of freedom, on the log loss; there is hardly a prior.
     """
     rng = np.random.default_rng(seed)
     model = load_spec(spec)

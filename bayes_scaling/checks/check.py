@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -59,7 +60,7 @@ def check(
         from bayes_scaling.checks.design import design_findings
         from bayes_scaling.runs.check import check_runs
 
-        return findings_table(design_findings(check_runs(fit)))
+        return findings_table(design_findings(check_runs(fit), apart=True))
     if not isinstance(fit, xr.DataTree):
         raise InputError(f"check takes a fit or a table of runs, not {type(fit).__name__}")
     facts = fit_facts(fit)
@@ -95,19 +96,18 @@ def check(
     return table
 
 
-def _convergence(verdict: dict[str, object]) -> Finding:
+def _convergence(verdict: dict[str, Any]) -> Finding:
     if verdict["converged"]:
+        effective = min(verdict["ess_bulk_min"], verdict["ess_tail_min"])
         return Finding(
             "convergence",
             True,
-            f"the draws keep every rule: R-hat {verdict['rhat_max']:.3f}, effective draws "
-            f"{min(verdict['ess_bulk_min'], verdict['ess_tail_min']):.0f}, no divergence",  # type: ignore[type-var]
+            f"the draws keep every rule: R-hat {verdict['rhat_max']:.3f}, effective draws {effective:.0f}, "
+            "no divergence",
         )
-    problems = verdict["problems"]
-    assert isinstance(problems, list)
     return Finding(
         "convergence",
         False,
-        "; ".join(map(str, problems)),
+        "; ".join(verdict["problems"]),
         "sample again as said; until then nothing below means much",
     )

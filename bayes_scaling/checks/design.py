@@ -1,4 +1,4 @@
-"""What the runs of a study can tell apart at all, whatever their losses: findings before any fit, and after."""
+"""What the runs of a study can tell apart at all, by their design: findings before any fit, and after."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def _ratios(tables: dict[str, pd.DataFrame]) -> Finding:
         "design: ratios",
         said,
         wrong,
-        "how a budget splits between parameters and tokens is then the prior's word: add runs at other ratios "
-        "of tokens to parameters, several sizes at the same compute",
+        "how a budget splits between parameters and tokens is then the prior's word: add runs at other "
+        "ratios of tokens to parameters, several sizes at the same compute",
     )
 
 

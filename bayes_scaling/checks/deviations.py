@@ -28,7 +28,7 @@ DEGREE = 4
 """Of the polynomial in the logarithm of a property that a deviation of the law may be."""
 
 LEAST_SHARE = 0.15
-"""A direction of which the parameters soak up all but this share is not tested: its variance would be noise."""
+"""Where the parameters soak up all but this share of a direction, it is not tested: V would be noise."""
 
 
 class Deviation(NamedTuple):

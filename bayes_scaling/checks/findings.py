@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     remedy: str = ""
     """What to do about it; empty where there is nothing to do."""
     p_value: float = np.nan
-    """Of what was seen, or something more surprising, if the model is right; NaN where no test is behind it."""
+    """Of what was seen, or anything more surprising, if the model is right; NaN where there is no test."""
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:

@@ -74,8 +74,8 @@ def _tails(residuals: xr.Dataset) -> Finding:
     runs, out = residuals.sizes["run"], int((residuals["p_value"] < FAR).sum())
     p_value = float(stats.binom.sf(out - 1, runs, FAR))
     said = (
-        f"outside of their {1 - FAR:.0%} predictive intervals: {out} of {runs} runs, where {runs * FAR:.2g} would "
-        f"be expected (p = {p_value:.2g})"
+        f"outside of their {1 - FAR:.0%} predictive intervals: {out} of {runs} runs, where {runs * FAR:.2g} "
+        f"would be expected (p = {p_value:.2g})"
     )
     if p_value >= LEVEL:
         return Finding("tails", True, said, "", p_value)
@@ -129,8 +129,8 @@ def _influence(predicted: Predicted) -> Finding:
         "Pareto k",
         False,
         f"{named} with Pareto k above {good:.2f}, at most {k.max():.2f}: the fit leans on such a run so much "
-        f"that what it would be without it is not known, and the run lies farther out than its residual says; "
-        f"{said}",
+        f"that what it would be without it is not known, and the run lies farther out than its residual "
+        f"says; {said}",
         "fit without the run (where) and see whether the answer moves",
     )
 
@@ -184,7 +184,7 @@ def prior_finding(fit: xr.DataTree, *, draws: int = 1000, seed: int = 0) -> Find
 
 
 def _spread(losses: np.ndarray, recipe: np.ndarray) -> np.ndarray:
-    """Standard deviation of the log losses of each row about their recipe's mean."""
+    """Find by how much the log losses of each row differ about their recipe's mean: standard deviation."""
     # Raw noise may give what has no logarithm, and heavy tails what no float holds: as far out as can be.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         logs = np.log(losses)

@@ -62,7 +62,11 @@ def _trend(predicted: Predicted, name: str, recipes: list[str]) -> Finding:
     values = runs_along(predicted.residuals, name)
     worst, recipe, p_value = _worst(predicted.scores.location, predicted.residuals, values, DEGREE, recipes)
     if np.isnan(p_value):
-        return Finding(check, None, f"the model fits any trend along {words} that these runs could show")
+        return Finding(
+            check,
+            None,
+            f"no trend along {words} is left that these runs could show and the model could not fit",
+        )
     whose = f" of recipe {recipe!r}" if recipe else ""
     tested = f"{worst.directions} direction{'' if worst.directions == 1 else 's'} of a smooth trend"
     if p_value >= LEVEL:
@@ -121,8 +125,8 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
         False,
         f"the noise{whose} is not what the model says along {PROPERTIES[name][1]} (p = {p_value:.1g}): some "
         f"{np.exp(np.ptp(worst.size)):.2g} times larger at {format_quantity(values[larger])} {unit} than at "
-        f"{format_quantity(values[int(worst.size.argmin())])}, so that intervals are too narrow there and too "
-        "wide elsewhere",
+        f"{format_quantity(values[int(worst.size.argmin())])}, so that intervals are too narrow there and "
+        "too wide elsewhere",
         remedy,
         p_value,
     )
@@ -131,7 +135,7 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
 def _worst(
     score: Score, residuals: xr.Dataset, values: np.ndarray, degree: int, recipes: list[str]
 ) -> tuple[Deviation, str, float]:
-    """Find whose deviation is the most surprising, all runs' or one recipe's; p allows for having looked at all."""
+    """Find whose deviation surprises most, all runs' or one recipe's; p allows for having looked at each."""
     of_run = residuals["recipe"].to_numpy()
     groups = {"": np.ones(len(values), dtype=bool)}
     if len(recipes) > 1:

@@ -63,6 +63,7 @@ def scores(noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any, nu: A
     Scores
     """
     z = noise_deviation(noise, loss, mu, scale)
+    pull: Any
     if noise.family == "Normal":
         pull, location_information, scale_information = z, 1.0, 2.0
     elif noise.family == "Laplace":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from bayes_scaling.models.spec import SHIFTED, Spec
@@ -41,7 +40,7 @@ def log_prior(draws: xr.Dataset, spec: Spec) -> xr.DataArray:
 
 
 def _variables(draws: xr.Dataset, spec: Spec) -> dict[str, str]:
-    """Name the variable that has each prior of the spec; a spread over recipes has none where there is one."""
+    """Name the variable that has each prior of the spec; of one recipe, a spread over recipes has none."""
     several = bool(recipe_names(draws))
     found = {}
     for name in spec.priors:
