@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.optimize import minimize
 
+from bayes_scaling.errors import RunsWarning
+from bayes_scaling.models.build import runs_of_model
 from bayes_scaling.models.spec import load_spec, spec_to_dict
 from bayes_scaling.sampling.artefact import label_fit
 from bayes_scaling.sampling.observed import constant_data
 from bayes_scaling.sampling.pointwise import log_likelihood, predictive
+from bayes_scaling.sampling.prior import sample_prior
 
 BESIROGLU = {"E": 1.816864, "A": 482.0057, "B": 2085.434, "alpha": 0.347813, "beta": 0.365854}
 """Besiroglu et al. 2024, arXiv 2404.10102, to more digits than are printed: regrets differ in the third."""
@@ -139,7 +144,7 @@ def laplace_fit(
 ) -> xr.DataTree:
     """Fit the law without sampling: a Normal posterior about the best fit, in coordinates that make it so.
 
-    Noise is Normal, or Student-t with these degrees of freedom, on the log loss; there is hardly a prior.
+    Noise is Normal, or Student-t with these degrees of freedom, on the log loss.
     """
     rng = np.random.default_rng(seed)
     model = load_spec(spec)
@@ -152,10 +157,11 @@ def laplace_fit(
         mu = shares[0] + shares[1] * np.exp(-np.exp(x[3]) * n) + shares[2] * np.exp(-np.exp(x[4]) * d)
         z = (log_l - middle - np.log(mu)) / np.exp(x[5])
         each = (nu + 1) / 2 * np.log1p(z**2 / nu) if student else z**2 / 2
-        # Hardly a prior: it keeps the search from running off where runs say nothing.
-        return float((each + x[5]).sum() + ((x - start) ** 2 / 2 / 3**2).sum())
+        return float((each + x[5]).sum() + ((x - start) ** 2 / 2 / width**2).sum())
 
     start = np.array([np.log(0.6), np.log(0.2), np.log(0.2), np.log(0.35), np.log(0.35), np.log(0.02)])
+    # About as wide as the usual priors: where runs say nothing, the posterior is as round as they are.
+    width = np.array([0.5, 0.7, 0.7, 0.5, 0.5, 2.0])
     best = minimize(density, start, method="BFGS", options={"gtol": 1e-4}).x
     step = 1e-3 * np.eye(6)
     hessian = [
@@ -185,3 +191,14 @@ def laplace_fit(
         chain=np.arange(4), draw=np.arange(draws), term=["irreducible", "params", "tokens"]
     )
     return fit_of_draws(runs, spec, posterior, seed=seed)
+
+
+def fit_of_prior(runs: pd.DataFrame, name: str) -> xr.DataTree:
+    """A fit whose draws are the prior's, near enough for its form."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunsWarning)
+        kept = runs_of_model(runs, load_spec(name))
+        prior = sample_prior(kept, name, draws=80)["prior"].to_dataset()
+    chains = [prior.isel(draw=slice(i, None, 2)).assign_coords(draw=np.arange(40)) for i in (0, 1)]
+    joined = xr.concat([each.isel(chain=0, drop=True) for each in chains], "chain")
+    return fit_of_draws(kept, name, joined.assign_coords(chain=[0, 1]).transpose("chain", "draw", ...))

@@ -107,12 +107,14 @@ def _calibration(residuals: xr.Dataset) -> Finding:
 
 
 def _influence(predicted: Predicted) -> Finding:
-    k, good = predicted.residuals["pareto_k"].to_numpy(), predicted.residuals.attrs["good_k"]
+    # Where weights are no numbers at all, nothing is known.
+    k = np.nan_to_num(predicted.residuals["pareto_k"].to_numpy(), nan=np.inf)
+    good = predicted.residuals.attrs["good_k"]
     runs = predicted.residuals["run"].to_numpy()
     elpd = predicted.elpd
     said = f"leave-one-out density {elpd.elpd:.1f} ± {elpd.se:.1f}, {elpd.p:.1f} effective parameters"
     said = "; ".join([said, *predicted.notes])
-    high = ~(k <= good)
+    high = k > good
     if not high.any():
         return Finding("Pareto k", True, f"no run decides the fit (Pareto k at most {k.max():.2f}); {said}")
     order = np.flatnonzero(high)[np.argsort(-k[high], kind="stable")]
@@ -135,7 +137,7 @@ def _influence(predicted: Predicted) -> Finding:
     )
 
 
-def prior_finding(fit: xr.DataTree, *, draws: int = 1000, seed: int = 0) -> Finding:
+def prior_finding(fit: xr.DataTree, *, draws: int = 500, seed: int = 0) -> Finding:
     """Compare the spread of the losses with what the prior expects of these runs.
 
     Parameters

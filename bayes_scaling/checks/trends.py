@@ -11,6 +11,9 @@ from bayes_scaling.checks.residuals import Predicted
 from bayes_scaling.models.noise_scores import Score
 from bayes_scaling.quantities import format_quantity
 
+MOST = 10.0
+"""Factor between noise here and there beyond which the estimate of it says no more than that it is large."""
+
 PROPERTIES = {
     "compute": ("flops", "compute", "FLOP"),
     "params": ("params", "size", "parameters"),
@@ -112,22 +115,19 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
     if p_value >= LEVEL:
         text = f"the noise changes along no property of the runs beyond chance (p = {p_value:.2g})"
         return Finding(check, True, text, "", p_value)
-    larger = int(worst.size.argmax())
-    unit = PROPERTIES[name][2]
+    # One Newton step from none is no measure of what is very large.
+    factor = float(np.exp(min(np.ptp(worst.size), np.log(MOST))))
+    at, there = (format_quantity(values[int(end(worst.size))]) for end in (np.argmax, np.argmin))
     whose = f" of recipe {recipe!r}" if recipe else ""
-    remedy = (
-        "look at plot_residuals for the runs that scatter most, and leave them out or find what they share"
-    )
-    if name == "compute":
-        remedy = 'let the noise change with compute: growth = "compute" under [noise] in the spec'
     return Finding(
         check,
         False,
         f"the noise{whose} is not what the model says along {PROPERTIES[name][1]} (p = {p_value:.1g}): some "
-        f"{np.exp(np.ptp(worst.size)):.2g} times larger at {format_quantity(values[larger])} {unit} than at "
-        f"{format_quantity(values[int(worst.size.argmin())])}, so that intervals are too narrow there and "
-        "too wide elsewhere",
-        remedy,
+        f"{factor:.2g} times larger{' or more' if factor >= MOST else ''} at {at} {PROPERTIES[name][2]} "
+        f"than at {there}, so that intervals are too narrow at the one and too wide at the other",
+        'let the noise change with compute: growth = "compute" under [noise] in the spec'
+        if name == "compute"
+        else "find what the runs that scatter most share (plot_residuals), and leave them out if they are unsound",
         p_value,
     )
 
