@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-SIMULATIONS = 2000
-"""Sets of uniform numbers from which the width of a simultaneous band is found."""
-
 _RENAMED = {"alpha": "alpha_"}
 """ArviZ's power scaling has a dimension alpha of its own."""
 
@@ -89,24 +86,3 @@ def power_scaling(quantities: xr.Dataset, log_prior: xr.DataArray, log_density: 
     parts = [arviz_stats.psense(tree, group=component) for component in components]
     joined = xr.concat(parts, xr.DataArray(components, dims="component", name="component"))
     return joined.rename({new: old for old, new in names.items()})
-
-
-def uniform_band(values: np.ndarray, prob: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Compare the distribution of numbers between 0 and 1 with the uniform one.
-
-    Parameters
-    ----------
-    values : ndarray, dims ("run",)
-        At least two numbers.
-    prob : float
-        With this probability as many uniform numbers stay within the band everywhere.
-
-    Returns
-    -------
-    at, ecdf, low, high : ndarray
-        Where it is compared; the empirical distribution there; the simultaneous band.
-    """
-    from arviz_stats.ecdf_utils import ecdf_pit
-
-    rng = np.random.default_rng(20_220_330)
-    return ecdf_pit(np.asarray(values), prob, SIMULATIONS, rng=rng)

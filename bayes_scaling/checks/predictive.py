@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.arviz_calls import uniform_band
 from bayes_scaling.checks.findings import LEVEL, Finding
 from bayes_scaling.checks.residuals import Predicted
+from bayes_scaling.checks.uniformity import uniformity_p_value
 from bayes_scaling.errors import RunsWarning
 from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.runs.doubts import RUNS_SHOWN, some_runs
@@ -86,24 +86,23 @@ def _tails(residuals: xr.Dataset) -> Finding:
 
 
 def _calibration(residuals: xr.Dataset) -> Finding:
-    """Is the predictive probability below each loss uniform: by the band that plot_loo_pit draws."""
+    """Is the predictive probability below each loss uniform: whether it leaves the band of plot_loo_pit."""
     pit = residuals["pit"].to_numpy()
-    _, ecdf, low, high = uniform_band(pit, 1 - LEVEL)
+    p_value = uniformity_p_value(pit)
     inside = {prob: float((np.abs(pit - 0.5) <= prob / 2).mean()) for prob in (0.5, 0.9)}
     covered = " and ".join(f"{share:.0%} in {prob:.0%} intervals" for prob, share in inside.items())
-    middle = float(np.mean(pit))
     said = f"of the losses, {covered}, and {np.mean(pit < 0.5):.0%} below the predictive median"
-    if not ((ecdf < low) | (ecdf > high)).any():
-        return Finding("LOO-PIT", True, f"uniform within its {1 - LEVEL:.0%} band: {said}")
-    if abs(middle - 0.5) > 2 * stats.uniform.std() / np.sqrt(len(pit)):
-        remedy = "the losses are skewed about the law: see the trends, and which runs lie high"
+    if p_value >= LEVEL:
+        return Finding("LOO-PIT", True, f"uniform within chance (p = {p_value:.2g}): {said}", "", p_value)
+    if abs(np.mean(pit) - 0.5) > 3 * stats.uniform.std() / np.sqrt(len(pit)):
+        remedy = "the losses are skewed about the law: see the trends, and which runs lie high or low"
     elif inside[0.5] > 0.5:
         remedy = (
             "intervals are too wide for most runs, as where a few outliers set the noise: family StudentT"
         )
     else:
         remedy = "intervals are too narrow for most runs: see the trends and the noise"
-    return Finding("LOO-PIT", False, f"not uniform, by its {1 - LEVEL:.0%} band: {said}", remedy)
+    return Finding("LOO-PIT", False, f"not uniform (p = {p_value:.1g}): {said}", remedy, p_value)
 
 
 def _influence(predicted: Predicted) -> Finding:

@@ -127,7 +127,7 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
         f"than at {there}, so that intervals are too narrow at the one and too wide at the other",
         'let the noise change with compute: growth = "compute" under [noise] in the spec'
         if name == "compute"
-        else "find what the runs that scatter most share (plot_residuals), and leave them out if they are unsound",
+        else "find what the runs that scatter most share (plot_residuals); leave unsound ones out",
         p_value,
     )
 

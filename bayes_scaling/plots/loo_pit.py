@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.arviz_calls import uniform_band
 from bayes_scaling.checks.findings import LEVEL
+from bayes_scaling.checks.uniformity import uniform_band
 from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import check_prob
 from bayes_scaling.plots.axes import axes_or_new
@@ -51,7 +51,7 @@ def plot_loo_pit(
 
     Notes
     -----
-    The band is that of independent uniform numbers (Säilynoja et al. 2022, arXiv 2103.10522); LOO-PIT values
+    The band is that of independent uniform numbers, as in `bayes_scaling.checks.uniformity`; LOO-PIT values
     depend on each other a little, which keeps them inside more often than said.
     """
     if "pit" not in residuals:
@@ -59,12 +59,17 @@ def plot_loo_pit(
     check_prob(prob)
     ax = axes_or_new(ax, figsize)
     pit = residuals["pit"].to_numpy()
-    at, _, low, high = uniform_band(pit, prob)
-    # Every step of the curve, where the band has only one point a run.
+    share, low, high = uniform_band(len(pit), prob)
     steps = np.concatenate([[0.0], np.sort(pit), [1.0]])
     heights = np.concatenate([np.arange(len(pit) + 1) / len(pit), [1.0]])
     corners, curve = np.repeat(steps, 2)[1:], np.repeat(heights, 2)[:-1]
-    ax.fill_between(at, low - at, high - at, color="0.87", linewidth=0, label=f"{prob:.0%} simultaneous band")
+    at = np.linspace(0.0, 1.0, 501)
+    # The curve reaches a share at the earliest at `low`, and has it at the latest at `high`.
+    above = np.interp(at, np.append(low, 1.0), np.append(share, 1.0), left=share[0])
+    below = np.interp(at, np.append(0.0, high), np.append(0.0, share - share[0]), right=1.0)
+    ax.fill_between(
+        at, below - at, above - at, color="0.87", linewidth=0, label=f"{prob:.0%} simultaneous band"
+    )
     ax.axhline(0.0, color="0.5", linewidth=0.8)
     ax.plot(corners, curve - corners, color="C0", linewidth=1.2, label=f"{len(pit)} runs")
     ax.set(xlim=(0, 1), xlabel="predictive probability below the loss (LOO-PIT)", ylabel="ECDF less uniform")

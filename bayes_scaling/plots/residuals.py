@@ -149,7 +149,9 @@ def _bins(x: np.ndarray) -> list[np.ndarray]:
     found, start = [], 0
     for i, step in enumerate(steps, start=1):
         count, rest = i - start, len(x) - i
-        if rest == 0 or (rest >= LEAST_IN_BIN and count >= wanted and (step > SAME or count >= 2 * wanted)):
+        if rest == 0 or (
+            rest >= LEAST_IN_BIN and count >= wanted and (step > SAME or (step > 0 and count >= 3 * wanted))
+        ):
             found.append(order[start:i])
             start = i
     return found

@@ -99,16 +99,6 @@ def test_the_loo_pit_curve_is_the_ecdf_less_the_uniform(found: xr.Dataset):
     assert "99% simultaneous band" in ax.get_legend_handles_labels()[1]
 
 
-def test_the_band_holds_uniform_numbers_as_often_as_it_says():
-    from bayes_scaling.arviz_calls import uniform_band
-
-    rng, outside = np.random.default_rng(4), 0
-    for _ in range(200):
-        _, ecdf, low, high = uniform_band(rng.uniform(size=40), 0.9)
-        outside += bool(((ecdf < low) | (ecdf > high)).any())
-    assert 8 <= outside <= 34
-
-
 def test_observed_and_replicated_losses_are_drawn_of_a_fit_and_of_a_prior(outlying: xr.DataTree):
     for tree, whose in ((outlying, "posterior"), (sample_prior(sound(), draws=50), "prior")):
         ax = plot_predictive(tree)
