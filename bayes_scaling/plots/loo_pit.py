@@ -74,6 +74,6 @@ def plot_loo_pit(
     ax.plot(corners, curve - corners, color="C0", linewidth=1.2, label=f"{len(pit)} runs")
     ax.set(xlim=(0, 1), xlabel="predictive probability below the loss (LOO-PIT)", ylabel="ECDF less uniform")
     ax.set_title(f"{residuals.attrs['model']}: calibration", fontsize="medium")
-    ax.legend(framealpha=0.8, edgecolor="none", fontsize="small", loc="upper right")
+    ax.legend(framealpha=0.8, edgecolor="none", fontsize="small")
     ax.margins(y=0.12)
     return ax

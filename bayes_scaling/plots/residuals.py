@@ -136,7 +136,7 @@ def _draw_medians(ax: Axes, x: np.ndarray, rise: np.ndarray) -> None:
         markersize=4,
         linewidth=1.0,
         capsize=2,
-        label="medians, 90 % intervals",
+        label="medians, 90% intervals",
         zorder=4,
     )
 
