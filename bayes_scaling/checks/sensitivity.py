@@ -16,8 +16,12 @@ from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.log_prior import log_prior
 
 SENSITIVE = 0.05
-"""Sensitivity from which on a prior is said to matter (Kallioinen et al. 2024): about a third of a posterior
-standard deviation per doubling of its power."""
+"""Sensitivity from which on a prior is said to matter (Kallioinen et al. 2024) …"""
+
+MOVED, NARROWED = 0.25, 0.15
+"""… and does so enough to speak of, if a doubling of its power moves the mean by that many posterior standard
+deviations, or the standard deviation by that share. A hierarchical model has a dozen priors: scaled together
+they move nearly everything a little."""
 
 PLAN = ("a", "N_opt", "loss_opt")
 LAW = ("E", "alpha", "beta", "gamma")
@@ -99,17 +103,15 @@ def _finding(check: str, names: tuple[str, ...], found: Sensitivity, compute: fl
     at = f" at {format_quantity(compute)} FLOP"
     said, conflict = [], False
     for name in named:
-        values = np.atleast_1d(found.prior[name].to_numpy())
-        worst = int(values.argmax())
-        if values[worst] < SENSITIVE:
+        sensitivity, likelihood, shift, narrowing = (np.atleast_1d(of[name].to_numpy()) for of in found)
+        matters = (sensitivity >= SENSITIVE) & ((abs(shift) >= MOVED) | (abs(narrowing) >= NARROWED))
+        if not matters.any():
             continue
+        worst = int(np.where(matters, sensitivity, 0.0).argmax())
         whose = f" of recipe {found.prior['recipe'].values[worst]!r}" if found.prior[name].ndim else ""
-        shift, narrowing = (
-            float(np.atleast_1d(of[name].to_numpy())[worst]) for of in (found.shift, found.narrowing)
-        )
-        conflict = conflict or bool(np.atleast_1d(found.likelihood[name].to_numpy())[worst] >= SENSITIVE)
+        conflict = conflict or bool(likelihood[worst] >= SENSITIVE)
         where = at if name in ("N_opt", "loss_opt") else ""
-        said.append(f"{name}{where}{whose} by {shift:+.2f} sd and its sd by {-narrowing:+.0%}")
+        said.append(f"{name}{where}{whose} by {shift[worst]:+.2f} sd and its sd by {-narrowing[worst]:+.0%}")
     if not said:
         largest = max(float(found.prior[name].max()) for name in named)
         where = f" ({' and '.join(n for n in named if n in PLAN[1:])}{at})" if check == "prior: plan" else ""
