@@ -31,6 +31,17 @@ LEAST_SHARE = 0.15
 """Where the parameters soak up all but this share of a direction, it is not tested: V would be noise."""
 
 
+class Evidence(NamedTuple):
+    """What a test of any deviation needs of the losses."""
+
+    mean: np.ndarray
+    """Posterior mean of each loss's score; dims ("run",)."""
+    information: np.ndarray
+    """Posterior mean of the expected square of it; dims ("run",)."""
+    response: np.ndarray
+    """Information times what the draws differ by in the logarithm that deviates; dims ("draw", "run")."""
+
+
 class Deviation(NamedTuple):
     """A deviation from a model along one property of the runs."""
 
@@ -40,6 +51,26 @@ class Deviation(NamedTuple):
     """Degrees of freedom: how many shapes of deviation were tested together."""
     size: np.ndarray
     """Estimate of the deviation at each run, by one Newton step from none; dims ("run",)."""
+
+
+def evidence(score: Score) -> Evidence:
+    """Collect what the tests of deviations share.
+
+    Parameters
+    ----------
+    score : Score
+        By the logarithm that deviates: of the law's loss, or of the noise's scale.
+
+    Returns
+    -------
+    Evidence
+    """
+    information, at = (_by_run(each, score.value) for each in (score.information, score.at))
+    return Evidence(
+        _by_run(score.value, score.value).mean(axis=0),
+        information.mean(axis=0),
+        information * (at - at.mean(axis=0)),
+    )
 
 
 def smooth_basis(values: np.ndarray, degree: int, rows: np.ndarray) -> np.ndarray:
@@ -68,13 +99,13 @@ def smooth_basis(values: np.ndarray, degree: int, rows: np.ndarray) -> np.ndarra
     return basis
 
 
-def deviation_test(score: Score, basis: np.ndarray) -> Deviation:
+def deviation_test(found: Evidence, basis: np.ndarray) -> Deviation:
     """Test whether a deviation along a basis would make the losses more probable.
 
     Parameters
     ----------
-    score : Score
-        By what deviates.
+    found : Evidence
+        From `evidence`.
     basis : ndarray, dims ("run", "direction")
         Shapes of the deviation.
 
@@ -82,21 +113,20 @@ def deviation_test(score: Score, basis: np.ndarray) -> Deviation:
     -------
     Deviation
     """
-    information = _by_run(score.information, score.value)
-    directions = _orthonormal(basis, information.mean(axis=0))
-    nothing = np.zeros(len(basis))
+    rows = np.flatnonzero(basis.any(axis=1))
+    directions = _orthonormal(basis[rows], found.information[rows])
+    size = np.zeros(len(basis))
     if not directions.shape[1]:
-        return Deviation(np.nan, 0, nothing)
-    mean = _by_run(score.value, score.value).mean(axis=0) @ directions
-    at = _by_run(score.at, score.value)
-    soaked_up = np.atleast_2d(np.cov((information * (at - at.mean(axis=0))) @ directions, rowvar=False))
+        return Deviation(np.nan, 0, size)
+    mean = found.mean[rows] @ directions
+    soaked_up = np.atleast_2d(np.cov(found.response[:, rows] @ directions, rowvar=False))
     share, axes = np.linalg.eigh(np.eye(len(mean)) - soaked_up)
     kept = share > LEAST_SHARE
     if not kept.any():
-        return Deviation(np.nan, 0, nothing)
+        return Deviation(np.nan, 0, size)
     along = axes[:, kept].T @ mean
     statistic = float((along**2 / share[kept]).sum())
-    size = directions @ (axes[:, kept] @ (along / share[kept]))
+    size[rows] = directions @ (axes[:, kept] @ (along / share[kept]))
     return Deviation(float(stats.chi2.sf(statistic, kept.sum())), int(kept.sum()), size)
 
 

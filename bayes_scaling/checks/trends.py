@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.checks.deviations import DEGREE, Deviation, deviation_test, smooth_basis
+from bayes_scaling.checks.deviations import (
+    DEGREE,
+    Deviation,
+    Evidence,
+    deviation_test,
+    evidence,
+    smooth_basis,
+)
 from bayes_scaling.checks.findings import LEVEL, Finding
 from bayes_scaling.checks.residuals import Predicted
-from bayes_scaling.models.noise_scores import Score
 from bayes_scaling.quantities import format_quantity
 
 MOST = 10.0
@@ -57,13 +63,14 @@ def trend_findings(predicted: Predicted, recipes: list[str]) -> list[Finding]:
     list of Finding
         One a property.
     """
-    return [_trend(predicted, name, recipes) for name in PROPERTIES]
+    found = evidence(predicted.scores.location)
+    return [_trend(found, predicted.residuals, name, recipes) for name in PROPERTIES]
 
 
-def _trend(predicted: Predicted, name: str, recipes: list[str]) -> Finding:
+def _trend(found: Evidence, residuals: xr.Dataset, name: str, recipes: list[str]) -> Finding:
     check, (_, words, unit) = f"trend: {name}", PROPERTIES[name]
-    values = runs_along(predicted.residuals, name)
-    worst, recipe, p_value = _worst(predicted.scores.location, predicted.residuals, values, DEGREE, recipes)
+    values = runs_along(residuals, name)
+    worst, recipe, p_value = _worst(found, residuals, values, DEGREE, recipes)
     if np.isnan(p_value):
         return Finding(
             check,
@@ -102,11 +109,12 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
     Finding
         Of the property along which the noise changes most surprisingly.
     """
-    check, found = "noise: even", {}
+    check, found, tested = "noise: even", evidence(predicted.scores.scale), {}
     for name in PROPERTIES:
         values = runs_along(predicted.residuals, name)
-        found[name] = (values, *_worst(predicted.scores.scale, predicted.residuals, values, 1, recipes))
-    tested = {name: each for name, each in found.items() if not np.isnan(each[3])}
+        worst, recipe, p_value = _worst(found, predicted.residuals, values, 1, recipes)
+        if not np.isnan(p_value):
+            tested[name] = (values, worst, recipe, p_value)
     if not tested:
         return Finding(check, None, "these runs do not tell whether the noise changes along them")
     name = min(tested, key=lambda name: tested[name][3])
@@ -133,14 +141,14 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
 
 
 def _worst(
-    score: Score, residuals: xr.Dataset, values: np.ndarray, degree: int, recipes: list[str]
+    found: Evidence, residuals: xr.Dataset, values: np.ndarray, degree: int, recipes: list[str]
 ) -> tuple[Deviation, str, float]:
     """Find whose deviation surprises most, all runs' or one recipe's; p allows for having looked at each."""
     of_run = residuals["recipe"].to_numpy()
     groups = {"": np.ones(len(values), dtype=bool)}
     if len(recipes) > 1:
         groups |= {name: of_run == name for name in recipes}
-    tests = {name: deviation_test(score, smooth_basis(values, degree, rows)) for name, rows in groups.items()}
+    tests = {name: deviation_test(found, smooth_basis(values, degree, rows)) for name, rows in groups.items()}
     known = {name: test for name, test in tests.items() if not np.isnan(test.p_value)}
     if not known:
         return next(iter(tests.values())), "", np.nan

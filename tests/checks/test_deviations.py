@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.checks.deviations import deviation_test, smooth_basis
+from bayes_scaling.checks.deviations import Evidence, deviation_test, evidence, smooth_basis
 from bayes_scaling.models.noise_scores import Score
 
 RUNS, SIGMA = 60, 0.1
@@ -21,8 +21,8 @@ def posterior(features: np.ndarray, y: np.ndarray, *, draws: int = 20_000, seed:
     return xr.DataArray(coefficients @ features.T, dims=("chain", "draw", "run"))
 
 
-def location(y: np.ndarray, means: xr.DataArray) -> Score:
-    return Score((xr.DataArray(y, dims="run") - means) / SIGMA**2, 1 / SIGMA**2, means)
+def location(y: np.ndarray, means: xr.DataArray) -> Evidence:
+    return evidence(Score((xr.DataArray(y, dims="run") - means) / SIGMA**2, 1 / SIGMA**2, means))
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_of_the_noise_it_is_the_score_test_of_unequal_variances(data: tuple[np.n
         scaled = xr.DataArray(z / scale, dims=("chain", "draw", "run"))
         log_scale = xr.DataArray(np.log(scale[..., 0]), dims=("chain", "draw"))
         found = deviation_test(
-            Score(scaled**2 - 1, 2.0, log_scale), smooth_basis(x, 1, np.ones(RUNS, dtype=bool))
+            evidence(Score(scaled**2 - 1, 2.0, log_scale)), smooth_basis(x, 1, np.ones(RUNS, dtype=bool))
         )
         u = z**2 / (z**2).mean()
         statistic = ((u - 1) @ h) ** 2 / (2 * (h**2).sum())
