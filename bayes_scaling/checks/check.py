@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -67,33 +68,45 @@ def check(
     with working("leaving out each run in turn", show=show):
         from bayes_scaling.checks.design import design_findings
         from bayes_scaling.checks.predictive import leave_one_out_findings, prior_finding
-        from bayes_scaling.checks.residuals import predicted_runs
+        from bayes_scaling.checks.residuals import predicted_runs, require_groups
         from bayes_scaling.checks.sensitivity import sensitivity_findings
         from bayes_scaling.checks.trends import noise_finding, trend_findings
         from bayes_scaling.planning.optimum import check_budgets
         from bayes_scaling.sampling.observed import runs_of_fit
 
-        recipes = recipe_names(fit["posterior"].dataset)
-        if compute is None:
-            compute = 10 * float(fit["constant_data"]["flops"].max())
+        require_groups(fit)
+        compute = 10 * float(fit["constant_data"]["flops"].max()) if compute is None else compute
         check_budgets(compute)
-        predicted = predicted_runs(fit)
+        recipes = recipe_names(fit["posterior"].dataset)
         findings = [
             _convergence(facts["verdict"]),
             *design_findings(runs_of_fit(fit), apart=bool(recipes)),
         ]
-        about_runs = [
-            *trend_findings(predicted, recipes),
-            noise_finding(predicted, recipes),
-            *leave_one_out_findings(predicted),
-        ]
+        usable = bool(np.isfinite(fit["log_likelihood"]["loss"]).all())
+        about_runs = [_NOTHING_TO_CHECK]
+        if usable:
+            predicted = predicted_runs(fit)
+            about_runs = [
+                *trend_findings(predicted, recipes),
+                noise_finding(predicted, recipes),
+                *leave_one_out_findings(predicted),
+            ]
     with working("drawing losses from the prior", show=show):
         findings.append(prior_finding(fit, seed=seed))
-    with working("scaling the prior", show=show):
-        findings += sensitivity_findings(fit, compute)
+    if usable:
+        with working("scaling the prior", show=show):
+            findings += sensitivity_findings(fit, compute)
     table = findings_table([*findings, *about_runs])
     table.attrs = {"model": facts["model"], "converged": int(facts["verdict"]["converged"])}
     return table
+
+
+_NOTHING_TO_CHECK = Finding(
+    "draws",
+    None,
+    "some draws give a run no finite density, so that nothing else can be told of them",
+    "sample again, with tighter priors",
+)
 
 
 def _convergence(verdict: dict[str, Any]) -> Finding:

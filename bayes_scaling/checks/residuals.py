@@ -90,12 +90,8 @@ def predicted_runs(fit: xr.DataTree, *, prob: float = PROB) -> Predicted:
         As for `residuals`.
     """
     check_prob(prob)
+    require_groups(fit)
     facts = fit_facts(fit)
-    if missing := [group for group in NEEDED if group not in fit.children]:
-        raise InputError(
-            f"the fit of {facts['model']} lacks {' and '.join(missing)}, which its checks rest on: open it "
-            "whole, by open_fit(path) without groups"
-        )
     spec = spec_from_dict(facts["spec"])
     density, replicated = (fit[group].dataset["loss"] for group in ("log_likelihood", "posterior_predictive"))
     values = density.size
@@ -151,6 +147,21 @@ def predicted_runs(fit: xr.DataTree, *, prob: float = PROB) -> Predicted:
         },
     )
     return Predicted(found, scores(spec.noise, constant["loss"], mu, scale, nu), elpd, notes)
+
+
+def require_groups(fit: xr.DataTree) -> None:
+    """Refuse a fit of which only a part was opened.
+
+    Raises
+    ------
+    InputError
+        If the fit lacks a group that its residuals rest on.
+    """
+    if missing := [group for group in NEEDED if group not in fit.children]:
+        raise InputError(
+            f"the fit of {fit_facts(fit)['model']} lacks {' and '.join(missing)}, which its checks rest on: "
+            "open it whole, by open_fit(path) without groups"
+        )
 
 
 def _flat(values: xr.DataArray) -> np.ndarray:

@@ -84,6 +84,16 @@ def test_a_fit_that_is_not_converged_says_so_first():
     assert table.attrs["converged"] == 0
 
 
+def test_draws_without_a_density_leave_little_to_say():
+    runs = studies.sound()
+    posterior = laplace_fit(runs, draws=50)["posterior"].to_dataset()
+    posterior["sigma"][0, 3] = np.inf
+    table = check(fit_of_draws(runs, "parametric-normal", posterior, converged=False))
+    assert pd.isna(table.loc["draws", "passed"])
+    assert table.index[-1] == "draws"
+    assert "largest residuals" not in table.index
+
+
 @pytest.mark.parametrize("name", ["parametric-raw", "parametric-laplace", "isoflop-skewed"])
 def test_every_model_of_one_recipe_is_checked(name: str):
     """By draws from its prior: what is said is of no interest here, but all of it is."""
