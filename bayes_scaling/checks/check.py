@@ -41,14 +41,14 @@ def check(
     DataFrame
         A row a check; the index is its name. passed: True, False, or missing where it could not be told.
         p_value: where a test is behind it, the probability of what was seen or something more surprising if
-        the model is right; each such check fails by chance in one of a hundred right models. text: what was
-        found; remedy: what to do about it. The attributes are model and converged, the latter 1 or 0.
+        the model is right; such a check fails by chance in about one of a hundred right models. text: what
+        was found; remedy: what to do about it. The attributes are model and converged, the latter 1 or 0.
 
         Convergence first; then what the runs can tell apart (design); what the prior expects, and how far
-        answers are its word (prior); what the law misses along compute, size, tokens and their ratio (trend);
-        whether the noise is the same everywhere (noise); and each run against what the model predicts for it
-        from the others (largest residuals, tails, LOO-PIT, Pareto k). A check that fails is something found,
-        not an error.
+        answers are its word (prior); what the law misses along compute, size, tokens and their ratio, and
+        between recipes if it is one law for several (trend); whether the noise is the same everywhere
+        (noise); and each run against what the model predicts for it from the others (largest residuals,
+        tails, LOO-PIT, Pareto k). A check that fails is something found, not an error.
 
     Raises
     ------

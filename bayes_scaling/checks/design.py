@@ -53,7 +53,7 @@ def design_findings(runs: pd.DataFrame, *, apart: bool = False) -> list[Finding]
 def _ranges(tables: dict[str, pd.DataFrame], check: str, column: str, unit: str) -> Finding:
     said = {
         name: f"from {format_quantity(own[column].min())} to {format_quantity(own[column].max())} {unit}, a "
-        f"factor of {own[column].max() / own[column].min():.3g}"
+        f"factor of {format_quantity(own[column].max() / own[column].min())}"
         for name, own in tables.items()
     }
     narrow = [name for name, own in tables.items() if own[column].max() < DECADE * own[column].min()]
@@ -70,13 +70,11 @@ def _ratios(tables: dict[str, pd.DataFrame]) -> Finding:
     said, wrong = {}, []
     for name, own in tables.items():
         ratio = own["tokens"] / own["params"]
-        factor = ratio.max() / ratio.min()
-        path = one_path(own)
-        said[name] = (
-            f"all runs {path}"
-            if path
-            else f"{ratio.min():.3g} to {ratio.max():.3g} tokens per parameter, a factor of {factor:.3g}"
-        )
+        factor, path = ratio.max() / ratio.min(), one_path(own)
+        least, most, times = (format_quantity(number) for number in (ratio.min(), ratio.max(), factor))
+        said[name] = f"{least} to {most} tokens per parameter, a factor of {times}"
+        if path:
+            said[name] = f"all runs {path}"
         if path or factor < RATIOS_WANTED:
             wrong.append(name)
     return _of_recipes(

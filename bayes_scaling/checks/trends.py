@@ -61,10 +61,35 @@ def trend_findings(predicted: Predicted, recipes: list[str]) -> list[Finding]:
     Returns
     -------
     list of Finding
-        One a property.
+        One a property; and one of the recipes, if the runs are of several that one law is fitted to.
     """
     found = evidence(predicted.scores.location)
-    return [_trend(found, predicted.residuals, name, recipes) for name in PROPERTIES]
+    findings = [_trend(found, predicted.residuals, name, recipes) for name in PROPERTIES]
+    of_run = predicted.residuals["recipe"].to_numpy()
+    if not recipes and len(set(of_run)) > 1:
+        findings.append(_one_law(found, of_run))
+    return findings
+
+
+def _one_law(found: Evidence, of_run: np.ndarray) -> Finding:
+    """Test whether runs of several recipes, to which one law is fitted, lie at the same losses."""
+    check, names = "trend: recipe", sorted(set(of_run.tolist()))
+    test = deviation_test(found, (of_run[:, None] == names).astype(float))
+    if np.isnan(test.p_value):
+        return Finding(check, None, f"these runs do not tell the losses of {len(names)} recipes apart")
+    if test.p_value >= LEVEL:
+        text = f"the losses of {len(names)} recipes lie about one law (p = {test.p_value:.2g})"
+        return Finding(check, True, text, "", test.p_value)
+    high, low = (str(of_run[int(end(test.size))]) for end in (np.argmax, np.argmin))
+    return Finding(
+        check,
+        False,
+        f"one law is fitted to {len(names)} recipes whose losses differ (p = {test.p_value:.1g}): those of "
+        f"{high!r} lie {100 * np.ptp(test.size):.2g} % above those of {low!r}",
+        f"fit each recipe by itself (--where 'recipe == \"{names[0]}\"'), or all by a model that tells them "
+        "apart (--model parametric-recipes)",
+        test.p_value,
+    )
 
 
 def _trend(found: Evidence, residuals: xr.Dataset, name: str, recipes: list[str]) -> Finding:

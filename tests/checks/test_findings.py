@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import flawed_studies as studies
 import numpy as np
 import pandas as pd
@@ -116,6 +118,17 @@ def test_recipes_are_judged_each_by_itself():
     assert set(alone.index) == {
         f"design: {name}" for name in ("sizes", "tokens", "ratios", "runs", "budgets", "minima")
     }
+
+
+def test_recipes_that_one_law_is_fitted_to_are_told_apart_where_they_differ():
+    runs = studies.sound().assign(recipe=["web", "books"] * 30)
+    alike = check(laplace_fit(runs)).loc["trend: recipe"]
+    assert alike["passed"]
+    shifted = runs.assign(loss=runs["loss"] * np.where(runs["recipe"] == "books", 1.02, 1.0))
+    apart = check(laplace_fit(shifted)).loc["trend: recipe"]
+    assert not apart["passed"]
+    assert re.search("those of 'books' lie [12].[0-9] % above those of 'web'", apart["text"])
+    assert "parametric-recipes" in apart["remedy"]
 
 
 def test_it_takes_whole_fits_and_runs_alone():
