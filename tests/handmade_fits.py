@@ -184,6 +184,8 @@ def laplace_fit(
         "sigma": np.exp(x[..., 5]),
         "loss_ratio": share.sum(-1),
         **({"nu": np.full(alpha.shape, nu)} if student else {}),
+        # Noise of one relative size.
+        **({"sigma_growth": np.zeros(alpha.shape)} if model.noise.growth != "constant" else {}),
     }
     posterior = xr.Dataset({name: (("chain", "draw"), value) for name, value in values.items()})
     posterior["share"] = ("chain", "draw", "term"), share / share.sum(-1, keepdims=True)
@@ -193,12 +195,12 @@ def laplace_fit(
     return fit_of_draws(runs, spec, posterior, seed=seed)
 
 
-def fit_of_prior(runs: pd.DataFrame, name: str) -> xr.DataTree:
+def fit_of_prior(runs: pd.DataFrame, name: str, *, draws: int = 40) -> xr.DataTree:
     """A fit whose draws are the prior's, near enough for its form."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunsWarning)
         kept = runs_of_model(runs, load_spec(name))
-        prior = sample_prior(kept, name, draws=80)["prior"].to_dataset()
-    chains = [prior.isel(draw=slice(i, None, 2)).assign_coords(draw=np.arange(40)) for i in (0, 1)]
+        prior = sample_prior(kept, name, draws=2 * draws)["prior"].to_dataset()
+    chains = [prior.isel(draw=slice(i, None, 2)).assign_coords(draw=np.arange(draws)) for i in (0, 1)]
     joined = xr.concat([each.isel(chain=0, drop=True) for each in chains], "chain")
     return fit_of_draws(kept, name, joined.assign_coords(chain=[0, 1]).transpose("chain", "draw", ...))

@@ -67,7 +67,9 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     recipe = recipes_told_apart(runs, spec)
     centre = isoflop.reference(**data, recipe=recipe)
     several = recipe is not None
-    levels, errors, estimates = _estimates(centre, np.log(data["loss"]), skewed="alpha" in spec.law_priors)
+    levels, errors, slopes, estimates = _estimates(
+        centre, np.log(data["loss"]), skewed="alpha" in spec.law_priors, growing=spec.noise.growth == "loss"
+    )
 
     coords: dict[str, Any] = {"run": runs["run_id"].to_list()}
     if several:
@@ -114,10 +116,19 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             log_loss_ratio + at_frontier,
             pt.log(own["kappa"]) + own["kappa_slope"] * at_budget,
         )
+        # Where a profile has its minimum depends on the skew that it is fitted with.
+        exponents = [pt.log(own[name]) for name in ("alpha", "beta") if name in own]
+
+        def by_skew(level: str, estimate: np.ndarray, slopes: np.ndarray) -> Any:
+            given = pm.Data(f"{level}_estimate", estimate, dims=dim)
+            for name, exponent, slope in zip(("alpha", "beta"), exponents, slopes.T, strict=False):
+                given = given + pm.Data(f"{level}_by_{name}", slope, dims=dim) * exponent
+            return given
+
         at, least, log_kappa = (
-            whitened_normal(level, mean, own[scatter], estimate=estimate, error=error, dim=dim)
-            for level, scatter, mean, estimate, error in zip(
-                LEVELS, SCATTERS, means, levels, errors, strict=True
+            whitened_normal(level, mean, own[scatter], estimate=by_skew(level, *known), error=error, dim=dim)
+            for level, scatter, mean, error, *known in zip(
+                LEVELS, SCATTERS, means, errors, levels, slopes, strict=True
             )
         )
         # A run's own compute moves it along the frontier, away from where its budget's mean lies.
@@ -215,10 +226,10 @@ def _law(spec: Spec, centre: isoflop.Reference, estimates: Estimates, *, several
 
 
 def _estimates(
-    centre: isoflop.Reference, log_loss: np.ndarray, *, skewed: bool
-) -> tuple[np.ndarray, np.ndarray, Estimates]:
-    """Estimate every profile, and every recipe, by their own runs."""
-    levels, errors, by_recipe = [], [], []
+    centre: isoflop.Reference, log_loss: np.ndarray, *, skewed: bool, growing: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Estimates]:
+    """Estimate every profile, at log alpha = log beta = 0 and how it moves with them, and every recipe."""
+    levels, errors, slopes, by_recipe = [], [], [], []
     for i in range(len(centre.recipes)):
         rows, profiles = centre.recipe == i, centre.profile_recipe == i
         found = profile_estimates(
@@ -227,9 +238,11 @@ def _estimates(
             centre.profile[rows] - centre.profile[rows].min(),
             int(profiles.sum()),
             skewed=skewed,
+            growing=growing,
         )
-        levels.append(found.levels)
+        levels.append(found.levels - found.slopes @ found.skew)
         errors.append(found.errors)
+        slopes.append(found.slopes)
         by_recipe.append(recipe_estimates(found, centre.log_compute_budget[profiles]))
     names = {name for each in by_recipe for name in each}
     estimates = {
@@ -239,7 +252,8 @@ def _estimates(
         )
         for name in names
     }
-    return np.concatenate(levels, axis=1), np.concatenate(errors, axis=1), estimates
+    together = [np.concatenate(each, axis=1) for each in (levels, errors, slopes)]
+    return together[0], together[1], together[2], estimates
 
 
 def _middle(estimates: Estimates, name: str) -> float:

@@ -20,6 +20,7 @@ def noise_scale(
     sigma: Any,
     sigma_growth: Any = None,
     compute_ratio: Any = None,
+    loss_ratio: Any = None,
     relative_se: Any = None,
 ) -> Any:
     """Scale of each run's noise, relative to the loss.
@@ -29,11 +30,13 @@ def noise_scale(
     noise : Noise
         The spec's noise.
     sigma : array
-        Scale at the runs' typical compute, relative to the loss.
+        Scale at the runs' typical compute, or typical loss, relative to the loss.
     sigma_growth : array, optional
-        g in sigma (C / C0)^-g; needed where `noise.growth` is "compute".
+        g in sigma (C / C0)^-g or sigma (L / L0)^g; needed unless `noise.growth` is "constant".
     compute_ratio : array, dims ("run",), optional
-        C / C0 of each run, with C0 the geometric mean.
+        C / C0 of each run, with C0 the geometric mean; needed where `noise.growth` is "compute".
+    loss_ratio : array, dims ("run",), optional
+        L / L0 of each run, with L what the law predicts and L0 the typical loss; needed where it is "loss".
     relative_se : array, dims ("run",), optional
         Known standard error of each loss in units of the noise's scale, as from `relative_se`. Adds in
         squares: exactly so for Normal noise, by its variance for Laplace noise, and to the scale, not to the
@@ -44,7 +47,11 @@ def noise_scale(
     array
         Scalar, or dims ("run",) where runs differ.
     """
-    scale = sigma if noise.growth == "constant" else sigma * compute_ratio**-sigma_growth
+    scale = sigma
+    if noise.growth == "compute":
+        scale = sigma * compute_ratio**-sigma_growth
+    elif noise.growth == "loss":
+        scale = sigma * loss_ratio**sigma_growth
     if relative_se is None:
         return scale
     # A Laplace distribution of scale b has the variance 2 b^2.
@@ -121,7 +128,7 @@ def noise_distribution(
     mu : TensorVariable, dims ("run",)
         Loss that the law predicts.
     typical_loss : TensorVariable
-        Scalar; the unit of sigma where the raw loss scatters, unless recipes are told apart.
+        Scalar; the unit of the loss, unless recipes are told apart.
     flops, loss, loss_se : ndarray, dims ("run",)
         FLOPs of each run, observed losses, and their standard errors if known.
     recipe : ndarray of int, dims ("run",), optional
@@ -155,9 +162,13 @@ def noise_distribution(
     if to_runs is not None:
         parameters = {name: to_runs(values) for name, values in parameters.items()}
     compute_ratio, typical = noise_reference(loss, flops, recipe)
-    inputs = {}
+    unit, inputs = typical_loss, {}
+    if several and (noise.scale == "raw" or noise.growth == "loss"):
+        unit = pm.Data("noise_loss", typical, dims="run")
     if noise.growth == "compute":
         inputs["compute_ratio"] = pm.Data("compute_ratio", compute_ratio, dims="run")
+    elif noise.growth == "loss":
+        inputs["loss_ratio"] = mu / unit
     if loss_se is not None:
         inputs["relative_se"] = pm.Data("relative_se", relative_se(noise, loss, loss_se, typical), dims="run")
     scale = noise_scale(
@@ -168,7 +179,6 @@ def noise_distribution(
     if noise.scale == "log":
         name, location, observed = "log_loss", pt.log(mu), np.log(loss)
     else:
-        unit = pm.Data("noise_loss", typical, dims="run") if several else typical_loss
         name, location, observed, scale = "loss", mu, loss, scale * unit
     return getattr(pm, noise.family)(
         name,

@@ -98,7 +98,8 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         log_tokens = pm.Data("log_tokens", logs["tokens"], dims="run")
         to_runs = membership("recipe_member", centre.number, len(centre.recipes), "run") if several else None
 
-        estimates = law_estimates(logs, centre.number) if several else {}
+        growing = spec.noise.growth == "loss"
+        estimates = law_estimates(logs, centre.number, growing=growing) if several else {}
         if spec.pooling:
             law = _pooled_law(spec, centre, estimates, several=several)
             rest = 1 - law["irreducible"]

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor
+from pymc.distributions.transforms import LogTransform
 
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.spec import Prior
+from bayes_scaling.models.whitened import NearZero
 
 
-def prior_variable(name: str, prior: Prior, dim: str | None = None, *, of: str | None = None) -> Any:
+def prior_variable(
+    name: str, prior: Prior, dim: str | None = None, *, of: str | None = None, near_zero: bool = False
+) -> Any:
     """Add a random variable with this prior to the model being built.
 
     Parameters
@@ -29,6 +33,8 @@ def prior_variable(name: str, prior: Prior, dim: str | None = None, *, of: str |
         Name of its dimension, if it is a vector.
     of : str, optional
         Parameter whose prior it is in the spec, if that has another name.
+    near_zero : bool
+        Sample it in coordinates for what may be nothing at all; see `NearZero`.
 
     Returns
     -------
@@ -52,7 +58,8 @@ def prior_variable(name: str, prior: Prior, dim: str | None = None, *, of: str |
                 f"{place}{prior.dist} has no parameter {parameter!r}{did_you_mean(parameter, parameters)}"
             )
     try:
-        variable = distribution(name, **prior.parameters, dims=dim)
+        transform = _near_zero(of or name, prior) if near_zero else {}
+        variable = distribution(name, **prior.parameters, dims=dim, **transform)
         value, density = pytensor.function([], [variable, pm.logp(variable, variable)], mode=PLAIN)()
     except (TypeError, ValueError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
@@ -112,6 +119,28 @@ def prior_log_density(prior: Prior, values: np.ndarray, *, vector: bool = False)
     return np.asarray(pm.logp(distribution, values).eval(mode=PLAIN))
 
 
+def prior_draws(name: str, prior: Prior) -> np.ndarray:
+    """Draw from a prior by itself, always the same numbers: what they decide is decided for good.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    prior : Prior
+        Its distribution.
+
+    Returns
+    -------
+    ndarray, shape (2000,) or, of a vector, (2000, n)
+
+    Raises
+    ------
+    InputError
+        As for `prior_variable`.
+    """
+    return np.asarray(pm.draw(prior_distribution(name, prior)(size=2000), random_seed=1, mode=PLAIN))
+
+
 def check_positive(model: pm.Model, name: str, *, of: str | None = None) -> None:
     """Refuse a prior that reaches below zero, where a law and its optimum mean nothing.
 
@@ -139,6 +168,14 @@ def check_positive(model: pm.Model, name: str, *, of: str | None = None) -> None
             f"prior of {of or name}: it reaches below zero, but {of or name} must be positive; "
             "choose for instance LogNormal, Gamma, HalfNormal or TruncatedNormal with lower = 0"
         )
+
+
+def _near_zero(name: str, prior: Prior) -> dict[str, Any]:
+    with pm.Model(model=None) as alone:
+        variable = prior_variable(name, prior)
+    if not isinstance(alone.rvs_to_transforms[variable], LogTransform):
+        return {}
+    return {"default_transform": NearZero(float(np.median(prior_draws(name, prior))) / np.log(2))}
 
 
 def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:

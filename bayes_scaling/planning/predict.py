@@ -79,14 +79,16 @@ def predict(
             _profile_loss(fit, plan, compute_ratio, new_budget=new, allow_unconverged=allow_unconverged)
             for new in (False, True)
         )
+    typical_loss = np.exp(np.log(fit["observed_data"]["loss"]).mean())
     scale = noise_scale(
         spec.noise,
         sigma=posterior["sigma"],
         sigma_growth=posterior.get("sigma_growth"),
         compute_ratio=compute_ratio,
+        loss_ratio=mu / typical_loss,
     )
     if spec.noise.scale == "raw":
-        scale = scale * np.exp(np.log(fit["observed_data"]["loss"]).mean())
+        scale = scale * typical_loss
     mu = mu.transpose("chain", "draw", "plan")
     loss = draw_losses(spec.noise, mu, scale, posterior.get("nu"), rng=np.random.default_rng(_SEED))
     answer = xr.Dataset({"law": law.transpose("chain", "draw", "plan"), "loss": loss, **plan})

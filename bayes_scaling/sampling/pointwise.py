@@ -124,6 +124,7 @@ def _of_one_recipe(
         sigma=draws["sigma"],
         sigma_growth=draws.get("sigma_growth"),
         compute_ratio=constant["compute_ratio"],
+        loss_ratio=mu / typical,
         relative_se=None
         if known_se is None
         else relative_se(spec.noise, constant["loss"], known_se, typical),
