@@ -50,7 +50,8 @@ class Deviation(NamedTuple):
     directions: int
     """Degrees of freedom: how many shapes of deviation were tested together."""
     size: np.ndarray
-    """Estimate of the deviation at each run, by one Newton step from none; dims ("run",)."""
+    """What of it is left at each run beside what the parameters have soaked up, smoothed along the basis, in the
+    unit of the logarithm; dims ("run",)."""
 
 
 def evidence(score: Score) -> Evidence:
@@ -126,7 +127,7 @@ def deviation_test(found: Evidence, basis: np.ndarray) -> Deviation:
         return Deviation(np.nan, 0, size)
     along = axes[:, kept].T @ mean
     statistic = float((along**2 / share[kept]).sum())
-    size[rows] = directions @ (axes[:, kept] @ (along / share[kept]))
+    size[rows] = directions @ (axes[:, kept] @ along)
     return Deviation(float(stats.chi2.sf(statistic, kept.sum())), int(kept.sum()), size)
 
 

@@ -148,7 +148,7 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
     if p_value >= LEVEL:
         text = f"the noise changes along no property of the runs beyond chance (p = {p_value:.2g})"
         return Finding(check, True, text, "", p_value)
-    # One Newton step from none is no measure of what is very large.
+    # To first order only, and so no measure of what is very large.
     factor = float(np.exp(min(np.ptp(worst.size), np.log(MOST))))
     at, there = (format_quantity(values[int(end(worst.size))]) for end in (np.argmax, np.argmin))
     whose = f" of recipe {recipe!r}" if recipe else ""
