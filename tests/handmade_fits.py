@@ -140,7 +140,7 @@ def fit_of_draws(
 
 
 def laplace_fit(
-    runs: pd.DataFrame, spec: str = "parametric-normal", *, nu: float = 4.0, draws: int = 1000, seed: int = 0
+    runs: pd.DataFrame, spec: str = "parametric-normal", *, nu: float = 4.0, draws: int = 500, seed: int = 0
 ) -> xr.DataTree:
     """Fit the law without sampling: a Normal posterior about the best fit, in coordinates that make it so.
 

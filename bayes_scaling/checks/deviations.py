@@ -50,8 +50,8 @@ class Deviation(NamedTuple):
     directions: int
     """Degrees of freedom: how many shapes of deviation were tested together."""
     size: np.ndarray
-    """What of it is left at each run beside what the parameters have soaked up, smoothed along the basis, in the
-    unit of the logarithm; dims ("run",)."""
+    """What of it is left at each run beside what the parameters have soaked up, smoothed along the basis, in
+    the unit of the logarithm; dims ("run",)."""
 
 
 def evidence(score: Score) -> Evidence:

@@ -25,7 +25,7 @@ def failed(table: pd.DataFrame) -> set[str]:
 
 @pytest.fixture(scope="module")
 def sound() -> pd.DataFrame:
-    return check(laplace_fit(studies.sound()))
+    return check(laplace_fit(studies.sound(), draws=1000))
 
 
 def test_a_sound_fit_passes_every_check(sound: pd.DataFrame):
@@ -96,7 +96,7 @@ def test_draws_without_a_density_leave_little_to_say():
     assert "largest residuals" not in table.index
 
 
-@pytest.mark.parametrize("name", ["parametric-raw", "parametric-laplace", "isoflop-skewed"])
+@pytest.mark.parametrize("name", ["parametric-raw", "isoflop-skewed"])
 def test_every_model_of_one_recipe_is_checked(name: str):
     """By draws from its prior: what is said is of no interest here, but all of it is."""
     table = check(fit_of_prior(studies.sound(), name))
