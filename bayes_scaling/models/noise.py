@@ -218,10 +218,23 @@ def log_density(
     DataArray, dims ("chain", "draw", "run")
         In nats.
     """
-    if noise.scale == "log":
-        z = (np.log(loss) - np.log(mu)) / scale
-        return _standard_log_density(noise.family, z, nu) - np.log(scale) - np.log(loss)
-    return _standard_log_density(noise.family, (loss - mu) / scale, nu) - np.log(scale)
+    density = _standard_log_density(noise.family, noise_deviation(noise, loss, mu, scale), nu)
+    return density - np.log(scale) - (np.log(loss) if noise.scale == "log" else 0.0)
+
+
+def noise_deviation(noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any) -> xr.DataArray:
+    """By how many scales of the noise a loss lies above the law's.
+
+    Parameters
+    ----------
+    noise, loss, mu, scale
+        As for `log_density`.
+
+    Returns
+    -------
+    DataArray, dims ("chain", "draw", "run")
+    """
+    return (np.log(loss) - np.log(mu) if noise.scale == "log" else loss - mu) / scale
 
 
 def draw_losses(

@@ -88,6 +88,29 @@ def prior_distribution(name: str, prior: Prior) -> Callable[..., Any]:
     return partial(_distributions()[prior.dist].dist, **prior.parameters)
 
 
+def prior_log_density(prior: Prior, values: np.ndarray, *, vector: bool = False) -> np.ndarray:
+    """Evaluate the log density of a prior that has been checked.
+
+    Parameters
+    ----------
+    prior : Prior
+        The distribution.
+    values : ndarray
+        Where; any number of values, in any shape.
+    vector : bool
+        The last dimension of `values` is the distribution's own, as of a Dirichlet.
+
+    Returns
+    -------
+    ndarray
+        The shape of `values`, without the distribution's own dimension; in nats.
+    """
+    size = values.shape[:-1] if vector else values.shape
+    distribution = _distributions()[prior.dist].dist(**prior.parameters, size=size)
+    # Once and in plain Python: compiling would cost more.
+    return np.asarray(pm.logp(distribution, values).eval(mode=PLAIN))
+
+
 def prior_draws(name: str, prior: Prior) -> np.ndarray:
     """Draw from a prior by itself, always the same numbers: what they decide is decided for good.
 

@@ -46,7 +46,7 @@ def log_likelihood(draws: xr.Dataset, constant: xr.Dataset, spec: Spec) -> xr.Da
     Dataset, dims chain, draw, run
         `loss`: log density of the loss itself, in nats, whichever scale its noise has.
     """
-    mu, scale, nu = _likelihood_parameters(draws, constant, spec)
+    mu, scale, nu = likelihood_parameters(draws, constant, spec)
     density = log_density(spec.noise, constant["loss"], mu, scale, nu)
     return density.transpose("chain", "draw", "run").to_dataset(name="loss")
 
@@ -66,16 +66,31 @@ def predictive(draws: xr.Dataset, constant: xr.Dataset, spec: Spec, *, seed: int
     Dataset, dims chain, draw, run
         `loss`: replicated losses, in the loss's unit.
     """
-    mu, scale, nu = _likelihood_parameters(draws, constant, spec)
+    mu, scale, nu = likelihood_parameters(draws, constant, spec)
     return draw_losses(spec.noise, mu, scale, nu, rng=np.random.default_rng([seed, 1])).to_dataset(
         name="loss"
     )
 
 
-def _likelihood_parameters(
+def likelihood_parameters(
     draws: xr.Dataset, constant: xr.Dataset, spec: Spec
 ) -> tuple[xr.DataArray, Any, Any]:
-    """Location, scale and degrees of freedom of each run's loss under each draw."""
+    """Give the distribution of each run's loss under each draw.
+
+    Parameters
+    ----------
+    draws, constant, spec
+        As for `log_likelihood`.
+
+    Returns
+    -------
+    mu : DataArray, dims chain, draw, run
+        Loss that the law predicts. Of too many draws evenly spaced ones are used.
+    scale : array
+        Of the noise, in units of the log loss or, on the raw scale, of the loss.
+    nu : array or None
+        Degrees of freedom of Student-t noise.
+    """
     draws = _thin(draws, constant.sizes["run"])
     names = recipe_names(draws)
     of_run = constant["recipe"].to_numpy() if names else None
