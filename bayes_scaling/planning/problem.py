@@ -82,11 +82,14 @@ class Problem:
     def too_large(self, params: Any, tokens: Any) -> Array:
         """Whether a smaller model would have had the lower loss at the same cost."""
         cost = self.cost(params, tokens)
-        larger, smaller = (
-            self.loss(size, self.tokens(size, cost))
-            for size in (params * np.exp(_NUDGE), params * np.exp(-_NUDGE))
+        larger, smaller = params * np.exp(_NUDGE), params * np.exp(-_NUDGE)
+        left = np.asarray(self.tokens(larger, cost))
+        # Where serving the larger alone costs more there is none, and a smaller one leaves more to train.
+        beyond = left <= 0
+        worse = self.loss(larger, np.where(beyond, 1.0, left)) > self.loss(
+            smaller, self.tokens(smaller, cost)
         )
-        return larger > smaller
+        return beyond | worse
 
     def best(self, cost: float) -> tuple[Array, Array, Array]:
         """Best size, its tokens and loss at a cost for every draw, had one known the truth."""
