@@ -83,13 +83,10 @@ class Problem:
         """Whether a smaller model would have had the lower loss at the same cost."""
         cost = self.cost(params, tokens)
         larger, smaller = params * np.exp(_NUDGE), params * np.exp(-_NUDGE)
-        left = np.asarray(self.tokens(larger, cost))
-        # Where serving the larger alone costs more there is none, and a smaller one leaves more to train.
-        beyond = left <= 0
-        worse = self.loss(larger, np.where(beyond, 1.0, left)) > self.loss(
-            smaller, self.tokens(smaller, cost)
-        )
-        return beyond | worse
+        more, left = self.tokens(smaller, cost), np.asarray(self.tokens(larger, cost))
+        # Where serving the larger one alone costs more, it has no loss, and a smaller one has tokens to gain.
+        none = left <= 0
+        return none | (self.loss(larger, np.where(none, 1.0, left)) > self.loss(smaller, more))
 
     def best(self, cost: float) -> tuple[Array, Array, Array]:
         """Best size, its tokens and loss at a cost for every draw, had one known the truth."""

@@ -430,3 +430,9 @@ def test_a_plan_says_how_far_size_and_tokens_lie_from_the_runs():
     cost, compute = float(cheapest["recommended_cost"]), float(cheapest["recommended_compute"])
     assert float(cheapest["recommended_serving_share"]) == pytest.approx(1 - compute / cost)
     assert float(cheapest["recommended_extrapolation_params"]) >= 1
+
+
+def test_a_size_beyond_which_serving_alone_costs_more_is_too_large():
+    """Of what serving leaves, a model that is smaller by a thousandth has many times the tokens."""
+    found = plan(point_fit(), 1e23, served_tokens=1e18, params=1e8, tokens=1e9)
+    assert float(found["proposed_oversized"]) == 1
