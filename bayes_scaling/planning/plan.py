@@ -15,7 +15,7 @@ from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.problem import Problem, blocks
 from bayes_scaling.planning.proposals import completed, continued, judged, started
 from bayes_scaling.planning.surface import Fitted, surface_of
-from bayes_scaling.sampling.artefact import require_converged
+from bayes_scaling.planning.usable import require_usable
 
 type Array = np.ndarray[Any, Any]
 
@@ -93,7 +93,8 @@ def plan(
         - compute, and served_tokens, unique_tokens and target as they were asked.
         - recommended_params, _tokens, _compute (of training, in FLOPs), _cost (with serving),
           _expected_regret, _oversized (probability that a smaller model would be better at the same cost),
-          _extrapolation (by what factor its training compute lies outside that of the runs; 1 inside),
+          _extrapolation, _extrapolation_params and _extrapolation_tokens (by what factor its training
+          compute, size and tokens lie outside those of the runs; 1 inside), _serving_share (of the cost) and
           _epochs of the unique tokens and _reaches (probability of the target), where those are given;
           _regret and _loss, dims chain and draw; and _continues: whether it is the run that is there.
           `extrapolation` is that of the recommended plan.
@@ -118,7 +119,7 @@ def plan(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
+    require_usable(fit, allow_unconverged=allow_unconverged)
     check_prob(prob)
     cost = one_positive("compute", compute)
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
@@ -249,7 +250,7 @@ def _unconstrained(
 
 def _labelled(answer: xr.Dataset, fitted: Fitted, binding: list[str]) -> xr.Dataset:
     units = {"params": "parameters", "tokens": "tokens", "compute": "FLOP", "cost": "FLOP"}
-    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": ""}
+    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": "", "extrapolation": "1"}
     for name in answer.variables:
         words = str(name).split("_")
         unit = next((units[word] for word in words if word in units), "1")

@@ -11,7 +11,7 @@ from bayes_scaling.planning.constraints import one_positive
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation
 from bayes_scaling.planning.surface import surface_of
-from bayes_scaling.sampling.artefact import require_converged
+from bayes_scaling.planning.usable import require_usable
 
 
 def compute_to_target(
@@ -48,14 +48,14 @@ def compute_to_target(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
+    require_usable(fit, allow_unconverged=allow_unconverged)
     losses = positive_numbers("target", target)
     fitted = surface_of(fit, recipe)
     of_each = [fitted.draws(fitted.surface.least_compute(loss)) for loss in losses]
     compute = xr.concat(of_each, dim="target").transpose("chain", "draw", "target")
     middle = np.quantile(compute, 0.5, axis=(0, 1), method="inverted_cdf")
     found = xr.Dataset({"compute": compute, "never": (compute == np.inf).mean(("chain", "draw"))})
-    factors = extrapolation(xr.DataArray(middle, dims="compute"), fitted.flops)
+    factors = extrapolation(xr.DataArray(middle, dims="compute"), fitted.runs["flops"])
     found["extrapolation"] = ("target", factors.to_numpy())
     found = found.assign_coords(target=losses)
     found["compute"].attrs["units"] = "FLOP"
@@ -99,7 +99,7 @@ def worth_of_improvement(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
+    require_usable(fit, allow_unconverged=allow_unconverged)
     budget, less = one_positive("compute", compute), one_positive("improvement", improvement)
     fitted = surface_of(fit, recipe)
     reached = fitted.surface.optimum(budget)[2]
