@@ -4,10 +4,10 @@
 
 On three laws, IsoFLOP grids of five budgets from 1e17 to 1e21 FLOPs with 15 sizes each, of four widths, are
 given 0.1 % of noise, and D_opt is read off at 1e24. The grids are those of Czech et al. 2026 (arXiv
-2603.22339): centred at the optimum; centred where a model sees three times its optimal tokens; and drifting from
-the one to the other. For each model the table gives, over the replicates, the mean error of the posterior mean
-and of its median, with the standard error, and the share of 90 % intervals that hold the truth. The laws' optima
-are known in closed form.
+2603.22339): centred at the optimum; centred where a model sees three times its optimal tokens; and drifting
+from the one to the other. For each model the table gives, over the replicates, the mean error of the
+posterior mean and of its median, with the standard error, and the share of 90 % intervals that hold the
+truth. The laws' optima are known in closed form.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from bayes_scaling.checks.findings import LEVEL
 from bayes_scaling.checks.trends import PROPERTIES, runs_along
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
+from bayes_scaling.quantities import format_flops, format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +83,7 @@ def plot_residuals(
     _draw_runs(ax, residuals["recipe"].to_numpy(), x, rise, reach)
     _draw_medians(ax, x, rise)
     _name_the_farthest(ax, residuals, x, np.clip(rise, -reach, reach))
-    log_quantities(ax, x=True)
+    log_quantities(ax, x=format_flops if against == "compute" else format_quantity)
     ax.set_ylim(-1.08 * reach, 1.08 * reach)
     ax.set(xlabel=_LABELS[against], ylabel="loss above the law (%)")
     ax.set_title(f"{residuals.attrs['model']}: {len(x)} runs", fontsize="medium")
