@@ -229,8 +229,9 @@ def test_the_package_requires_what_it_imports_and_nothing_else():
     outside = imported - sys.stdlib_module_names - {"bayes_scaling"}
     # xarray is asked by name for the one, which needs the other.
     engines = {"h5netcdf", "h5py"}
-    homes = {"arviz_base": "arviz", "arviz_plots": "arviz", "arviz_stats": "arviz"}
-    required = {Requirement(line).name for line in PROJECT["dependencies"]}
+    homes = {"arviz_base": "arviz", "arviz_plots": "arviz", "arviz_stats": "arviz", "dask": "distributed"}
+    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cluster"]]
+    required = {Requirement(line).name for line in lines}
     assert {homes.get(name, name) for name in outside} | engines == required
 
 

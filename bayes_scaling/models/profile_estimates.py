@@ -17,6 +17,9 @@ from bayes_scaling.models.whitened import UNKNOWN
 LEVELS = ("log_params_min", "log_loss_min", "log_kappa")
 """What each profile has of its own, relative to the typical best size and the typical loss of its recipe."""
 
+_REACH = np.array([[15.0], [3.0], [12.0]])
+"""Farther from the typical than this, in logarithms, a profile is a cusp about one run: it says nothing."""
+
 _SKEW = -1.05
 """Where the search for log alpha and log beta starts, and is held if the profiles say nothing of them …"""
 _SKEW_SD = 0.5
@@ -118,7 +121,7 @@ def profile_estimates(
         errors[:, number] = np.sqrt(np.diag(inverse @ inverse.T))
         slopes[:, number] = -inverse @ found.jac[:, 3 * len(known) :]
     skew_errors = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)))[3 * len(known) :]
-    lost = ~np.isfinite(levels).all(axis=0) | (errors > 10).any(axis=0)
+    lost = ~(np.abs(levels) < _REACH).all(axis=0) | (errors > 10).any(axis=0)
     levels[:, lost], errors[:, lost], slopes[:, lost] = 0, UNKNOWN, 0
     errors, skew = np.clip(errors, 1e-6, UNKNOWN), point[3 * len(known) :]
     return ProfileEstimates(levels, errors, slopes, skew, skew_errors, noise.spread, noise.growth, spare)

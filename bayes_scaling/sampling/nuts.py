@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InputError
+from bayes_scaling.errors import BayesScalingError, InputError
 from bayes_scaling.progress import working
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def draw_posterior(
 
     Raises
     ------
+    BayesScalingError
+        If no chain finds a point to start from.
     KeyboardInterrupt
         If the sampling was interrupted: draws are given all or not at all.
     """
@@ -109,17 +111,25 @@ def _draw_with_nutpie(
         from bayes_scaling.sampling.compile import POINT, compile_model, constrain
 
         compiled = compiled or compile_model(model)
-    trace = nutpie.sample(
-        compiled.nutpie,
-        draws=sampling.draws,
-        tune=sampling.tune,
-        chains=sampling.chains,
-        cores=min(sampling.cores, sampling.chains),
-        seed=sampling.seed,
-        progress_bar=progress,
-        adaptation="low_rank",
-        target_accept=sampling.target_accept,
-    )
+    try:
+        trace = nutpie.sample(
+            compiled.nutpie,
+            draws=sampling.draws,
+            tune=sampling.tune,
+            chains=sampling.chains,
+            cores=min(sampling.cores, sampling.chains),
+            seed=sampling.seed,
+            progress_bar=progress,
+            adaptation="low_rank",
+            target_accept=sampling.target_accept,
+        )
+    except RuntimeError as error:
+        if "initialization points failed" not in str(error):
+            raise
+        raise BayesScalingError(
+            "the sampler found no point to start from, so far are these losses from what the priors allow: "
+            "look for losses that no run can have, or give wider priors"
+        ) from error
     points = trace["posterior"][POINT].transpose("chain", "draw", ...).values
     if np.isnan(points).any():
         # Chains of which one was interrupted earlier are filled up to one length.
