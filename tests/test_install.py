@@ -195,7 +195,8 @@ def pins() -> dict[str, str]:
 
 
 def wanted() -> list[Requirement]:
-    extras = PROJECT["optional-dependencies"].values()
+    # `make setup` leaves a cluster's packages out: where there is dask, xarray imports it and starts later.
+    extras = [lines for name, lines in PROJECT["optional-dependencies"].items() if name != "cluster"]
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
     return [requirement for requirement in map(Requirement, lines) if requirement.name != PROJECT["name"]]
 

@@ -119,7 +119,9 @@ def _on_cluster(work: Work, tasks: Sequence[Task], address: str) -> Iterator[tup
         from dask.distributed import Client
         from dask.distributed import as_completed as as_they_come
     except ImportError:
-        raise InputError("a scheduler needs dask.distributed: pip install 'bayes-scaling[cluster]'") from None
+        raise InputError(
+            "a scheduler needs dask.distributed: pip install 'bayes-scaling[cluster]', or '.[cluster]'"
+        ) from None
     with Client(address) as client:
         waiting = {client.submit(work, dict(task), pure=False): task["key"] for task in tasks}
         for future in as_they_come(waiting):

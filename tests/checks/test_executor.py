@@ -1,0 +1,110 @@
+"""Many tasks: each done once, in their order, whatever is killed, on processes or on a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayes_scaling.checks.executor import run_tasks
+from bayes_scaling.errors import BayesScalingError, InputError
+
+TASKS = [{"key": f"task {i}", "number": i} for i in range(7)]
+
+
+def squared(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {"square": task["number"] ** 2, "threads": os.environ.get("OMP_NUM_THREADS")}
+
+
+def noted(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave a mark for each time that a task is done."""
+    with Path(task["marks"]).open("a") as file:
+        file.write(f"{task['number']}\n")
+    return {"square": task["number"] ** 2}
+
+
+def lost_once(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the worker down with the first try at one task."""
+    mark = Path(task["mark"])
+    if task["number"] == 3 and not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return {"square": task["number"] ** 2}
+
+
+def always_lost(_: Mapping[str, Any]) -> dict[str, Any]:
+    os._exit(1)
+
+
+def failing(task: Mapping[str, Any]) -> dict[str, Any]:
+    if task["number"] == 2:
+        raise ValueError("no such number")
+    return {}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_tasks(workers: int):
+    found = run_tasks(squared, TASKS, workers=workers)
+    assert [each["square"] for each in found] == [i**2 for i in range(7)]
+    if workers > 1:
+        assert {each["threads"] for each in found} == {"1"}
+
+
+def test_what_is_in_the_file_is_not_done_again(tmp_path: Path):
+    results, marks = tmp_path / "results" / "squares.jsonl", tmp_path / "marks"
+    tasks = [{**task, "marks": str(marks)} for task in TASKS]
+    run_tasks(noted, tasks[:3], workers=1, results=results)
+    # As a kill leaves it: the last line is cut short.
+    with results.open("a", encoding="utf-8") as file:
+        file.write('{"key": "task 3", "resu')
+    found = run_tasks(noted, tasks, workers=1, results=results)
+    assert [each["square"] for each in found] == [i**2 for i in range(7)]
+    assert marks.read_text().split() == [str(i) for i in range(7)]
+    kept = [json.loads(line)["key"] for line in results.read_text(encoding="utf-8").splitlines()]
+    assert kept == [task["key"] for task in TASKS]
+
+
+def test_a_lost_worker_loses_no_finished_result(tmp_path: Path):
+    tasks = [{**task, "mark": str(tmp_path / "lost")} for task in TASKS]
+    results = tmp_path / "squares.jsonl"
+    found = run_tasks(lost_once, tasks, workers=2, results=results)
+    assert [each["square"] for each in found] == [i**2 for i in range(7)]
+    assert len(results.read_text(encoding="utf-8").splitlines()) == 7
+
+
+def test_a_task_that_always_takes_its_worker_down_ends_in_words():
+    with pytest.raises(BayesScalingError, match="3 workers in a row were lost"):
+        run_tasks(always_lost, TASKS[:2], workers=2)
+
+
+def test_an_error_of_a_task_is_the_caller_s(tmp_path: Path):
+    results = tmp_path / "some.jsonl"
+    with pytest.raises(ValueError, match="no such number"):
+        run_tasks(failing, TASKS, workers=1, results=results)
+    assert len(results.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_what_is_wrong_is_said(tmp_path: Path):
+    with pytest.raises(InputError, match="workers must be at least 1, not 0"):
+        run_tasks(squared, TASKS, workers=0)
+    other = tmp_path / "runs.csv"
+    other.write_text("params,tokens\n1,2\n")
+    with pytest.raises(InputError, match=r"runs\.csv: is no file of results"):
+        run_tasks(squared, TASKS, workers=1, results=other)
+    assert other.read_text() == "params,tokens\n1,2\n"
+    with pytest.raises(ValueError, match="one key"):
+        run_tasks(squared, [TASKS[0], TASKS[0]], workers=1)
+
+
+def test_the_workers_of_a_scheduler_do_the_same(tmp_path: Path):
+    distributed = pytest.importorskip("distributed", reason="needs the extra cluster: dask.distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        found = run_tasks(squared, TASKS, scheduler=cluster.scheduler_address, results=tmp_path / "all.jsonl")
+    assert [each["square"] for each in found] == [i**2 for i in range(7)]
+    assert len((tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()) == 7
