@@ -59,7 +59,8 @@ def noise_estimates(
 
 
 def _growth(misses: np.ndarray, log_loss: np.ndarray) -> float:
-    """Find the likeliest power if the noise were Laplace."""
+    """Find the likeliest power if the noise were Laplace, but for runs far off."""
     scaled = np.abs(misses) * np.exp(-_POWERS[:, None] * log_loss)
+    scaled = np.minimum(scaled, 5 * np.median(scaled, axis=1, keepdims=True))
     costs = np.log(np.maximum(scaled.mean(axis=1), 1e-12)) + _POWERS * log_loss.mean()
     return float(_POWERS[costs.argmin()])

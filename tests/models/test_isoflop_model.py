@@ -173,17 +173,13 @@ def test_other_runs_need_no_new_compilation(simulated: pd.DataFrame):
         build_model(simulated.assign(loss=simulated["loss"] * factor), SPECS[0]) for factor in (1, 1.1)
     )
     compiled = compile_model(first)
-    sampling = Sampling(draws=500, tune=500, chains=2, seed=0)
-    # Where a chain starts is the first model's, so that draws differ; what they are drawn from does not.
+    sampling = Sampling(draws=50, tune=100, chains=2, seed=0)
+    # Also where a chain starts is the second model's: the draws are the same, to the last bit.
     reused, alone = (
         draw_posterior(second, sampling, compiled=code)[0]
         for code in (with_model_data(compiled, second), None)
     )
-    for name in ("a", "E", "loss_min"):
-        off = (reused[name].mean(("chain", "draw")) - alone[name].mean(("chain", "draw"))) / alone[name].std(
-            ("chain", "draw")
-        )
-        assert (abs(off) < 0.3).all(), name
+    assert reused.identical(alone)
 
 
 # -- what it takes -------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ NOISES = [
     Noise("Laplace", "raw"),
     Noise("Normal", "log", "compute"),
     Noise("StudentT", "raw", "compute"),
+    Noise("StudentT", "log", "loss"),
+    Noise("Laplace", "raw", "loss"),
 ]
 
 
@@ -92,11 +94,13 @@ def test_predicted_losses_have_the_distribution_of_the_model(simulated: pd.DataF
 
     mu = 1.8 + 480.0 / runs["params"] ** 0.35 + 2000.0 / runs["tokens"] ** 0.37
     compute = runs["flops"] / np.exp(np.log(runs["flops"]).mean())
-    scale = 0.02 * (compute**-0.1 if noise.growth == "compute" else 1.0)
+    typical = np.exp(np.log(runs["loss"]).mean())
+    growth = {"constant": 1.0, "compute": compute**-0.1, "loss": (mu / typical) ** 0.1}[noise.growth]
+    scale = np.asarray(0.02 * growth)
     if noise.scale == "log":
-        z = (np.log(losses) - np.log(mu.to_numpy())) / np.asarray(scale)
+        z = (np.log(losses) - np.log(mu.to_numpy())) / scale
     else:
-        z = (losses - mu.to_numpy()) / np.asarray(scale * np.exp(np.log(runs["loss"]).mean()))
+        z = (losses - mu.to_numpy()) / (scale * typical)
     cdf = {"StudentT": stats.t(5.0), "Laplace": stats.laplace(), "Normal": stats.norm()}[noise.family].cdf
     for run in range(len(runs)):
         assert stats.kstest(cdf(z[:, run]), "uniform").pvalue > 1e-3
