@@ -24,6 +24,8 @@ _HOME = {
     "optimum": "planning.optimum",
     "plan": "planning.plan",
     "plan_to_target": "planning.cheapest",
+    "model_weights": "planning.stacking",
+    "stack_scores": "planning.stacking",
     "compute_to_target": "planning.target",
     "worth_of_improvement": "planning.target",
     "audit": "planning.audit",
