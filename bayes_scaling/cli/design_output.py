@@ -72,6 +72,8 @@ def print_design(document: dict[str, Any]) -> None:
         "as many equal runs, an IsoFLOP profile, would leave an expected regret of "
         f"{_percent(document['isoflop']['expected_regret'])}"
     )
+    if document["worth"] < 1:
+        say("they cost more than they are expected to save at this target", style="bold")
     say(
         f"a FLOP of these pilot runs saves {document['worth']:.3g} of those that the large run is expected "
         "to waste"

@@ -13,7 +13,7 @@ from bayes_scaling.intervals import PROB, check_prob
 from bayes_scaling.planning.choice import choose
 from bayes_scaling.planning.constraints import ANY_SIZE, one_positive
 from bayes_scaling.planning.exchange import exchange, greedy
-from bayes_scaling.planning.forecast import Moments, enough_draws, forecast, moments, truths
+from bayes_scaling.planning.forecast import LEAST_DRAWS, Moments, Truths, forecast, moments, truths
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation
 from bayes_scaling.planning.outcomes import outcomes
@@ -28,7 +28,6 @@ type Array = np.ndarray[Any, Any]
 
 RUNS, SPREAD = 8, 4.0
 """Pilot runs, and by what factor their sizes may lie from the best ones, unless asked otherwise."""
-
 
 _DRAWS = 4000
 """Of the posterior, at most; regressions need no more."""
@@ -110,7 +109,7 @@ def design(
     largest = None if max_run is None else one_positive("max_run", max_run)
     built = None if sizes is None else np.unique(positive_numbers("sizes", sizes, "parameters"))
     _check(budget, compute, runs, spread)
-    own = _thinned(law_of_fit(fit, recipe), runs)
+    own = _thinned(law_of_fit(fit, recipe))
     fitted = surface_of(own)
     surface = fitted.surface
     problem = Problem(surface)
@@ -118,15 +117,7 @@ def design(
     decided, before = choose(problem, budget, ANY_SIZE)
     known = truths(problem, budget, decided)
     possible = candidates(problem, compute, runs, spread=spread, max_run=largest, sizes=built)
-    found = moments(known, outcomes(own, surface, possible))
-    first = greedy(found, possible.compute, compute, runs)
-    chosen = exchange(found, possible.compute, compute, first)
-    batch = possible.some(_in_order(found, chosen, possible.compute))
-    longer = _longer(problem, batch, compute, largest)
-    told, more = (moments(known, outcomes(own, surface, each)) for each in (batch, longer))
-    every = list(range(runs))
-    if more.explained(every) > told.explained(every):
-        batch = longer
+    batch = _chosen(own, known, possible, compute, runs, largest)
     grid = isoflop_grid(problem, compute, runs, spread)
 
     after = [forecast(known, outcomes(own, surface, batch.some(list(range(i + 1))))) for i in range(runs)]
@@ -183,14 +174,14 @@ def _check(target: float, pilot: float, runs: int, spread: float) -> None:
         raise InputError(f"spread is a factor above 1, such as {SPREAD:g}, not {spread:g}")
 
 
-def _thinned(fit: xr.DataTree, runs: int) -> xr.DataTree:
+def _thinned(fit: xr.DataTree) -> xr.DataTree:
     """Keep as many draws as the regressions need, evenly spaced; refuse too few."""
     posterior = fit["posterior"].dataset
     draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    if not enough_draws(draws, runs):
+    if draws < LEAST_DRAWS:
         raise InputError(
-            f"the fit has {draws} draws, too few to tell what {runs} runs would show: sample more, or ask "
-            "for fewer runs"
+            f"the fit has {draws} draws, and to tell what pilot runs would show takes {LEAST_DRAWS}; sample "
+            "more"
         )
     thinned = posterior.isel(draw=slice(None, None, -(-draws // _DRAWS)))
     tree = xr.DataTree.from_dict(
@@ -203,6 +194,25 @@ def _thinned(fit: xr.DataTree, runs: int) -> xr.DataTree:
     return tree
 
 
+def _chosen(
+    fit: xr.DataTree, known: Truths, possible: Pilots, pilot: float, runs: int, largest: float | None
+) -> Pilots:
+    """Choose a batch of the candidates, and spend on it what their rungs leave, if that tells more."""
+    surface = known.problem.surface
+    found = moments(known, outcomes(fit, surface, possible))
+    chosen = greedy(found, possible.compute, pilot, runs)
+    chosen = exchange(found, possible.compute, pilot, chosen)
+    batch = possible.some(_in_order(found, chosen, possible.compute))
+    more = min(RUNG, pilot / batch.compute.sum())
+    if largest is not None:
+        more = min(more, largest / batch.compute.max())
+    longer = bought(known.problem, batch.params, batch.compute * more)
+    told = [
+        moments(known, outcomes(fit, surface, each)).explained(list(range(runs))) for each in (batch, longer)
+    ]
+    return longer if told[1] > told[0] else batch
+
+
 def _in_order(known: Moments, chosen: list[int], compute: Array) -> list[int]:
     """Put a batch in the order in which its runs tell the most per FLOP."""
     ordered: list[int] = []
@@ -211,11 +221,3 @@ def _in_order(known: Moments, chosen: list[int], compute: Array) -> list[int]:
         gains = [(known.explained([*ordered, run]) - known.explained(ordered)) / compute[run] for run in left]
         ordered.append(left[int(np.argmax(gains))])
     return ordered
-
-
-def _longer(problem: Problem, batch: Pilots, pilot: float, largest: float | None) -> Pilots:
-    """Train all runs for longer by one factor, of what the rungs of the ladder leave of the compute."""
-    more = min(RUNG, pilot / batch.compute.sum())
-    if largest is not None:
-        more = min(more, largest / batch.compute.max())
-    return bought(problem, batch.params, batch.compute * more)

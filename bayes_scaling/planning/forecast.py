@@ -38,7 +38,13 @@ _TRUTHS = 1000
 """So many of the draws are taken for the truth."""
 
 _NEAR = 400
-"""Draws through which a line is drawn, at least ten for each of its coefficients."""
+"""Draws through which a line is drawn, or half of them all."""
+
+LEAST_DRAWS = 200
+"""Fewer make no line."""
+
+_FAINT, _DIRECTIONS = 0.01, 8
+"""Variance over that of the noise, from which on a direction is looked at, and how many are."""
 
 _RIDGE = 1e-9
 """Of what is added to the squares, so that runs whose losses say the same can be told apart."""
@@ -157,7 +163,7 @@ def forecast(known: Truths, expected: Outcomes) -> Forecast:
     Parameters
     ----------
     known : Truths
-        The draws, of which `enough_draws` has to hold.
+        The draws, `LEAST_DRAWS` or more.
     expected : Outcomes
         Of the pilot runs.
 
@@ -168,12 +174,10 @@ def forecast(known: Truths, expected: Outcomes) -> Forecast:
     """
     from scipy.spatial import cKDTree
 
-    runs, draws = expected.log_loss.shape
-    noise = np.random.default_rng(_SEED).normal(size=expected.log_loss.shape)
-    seen = expected.log_loss + np.sqrt(expected.variance) * noise
-    seen = (seen / np.sqrt(expected.variance.mean(axis=1, keepdims=True))).T
+    seen = _seen(known, expected)
+    draws, directions = seen.shape
     out = np.unique(np.linspace(0, draws - 1, _TRUTHS).astype(int))
-    distance, near = cKDTree(seen).query(seen[out], k=_neighbours(draws, runs) + 1)
+    distance, near = cKDTree(seen).query(seen[out], k=min(_NEAR, draws // 2) + 1)
     # The nearest of all is the truth itself, which may not help to guess its own best size.
     distance, near = distance[:, 1:], near[:, 1:]
     reach = distance[:, -1:]
@@ -182,7 +186,7 @@ def forecast(known: Truths, expected: Outcomes) -> Forecast:
     lines = np.concatenate([np.ones((*near.shape, 1)), steps], axis=2)
     weighted = (lines * kernel[..., None]).transpose(0, 2, 1)
     square = weighted @ lines
-    square += _RIDGE * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(runs + 1)
+    square += _RIDGE * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(directions + 1)
     level = known.log_best @ known.weight
     guess = level + np.linalg.solve(square, weighted @ (known.log_best[near] - level)[..., None])[:, 0, 0]
 
@@ -194,10 +198,18 @@ def forecast(known: Truths, expected: Outcomes) -> Forecast:
     return Forecast(regret, error)
 
 
-def enough_draws(draws: int, runs: int) -> bool:
-    """Whether lines may be drawn through the outcomes of so many runs."""
-    return 2 * _neighbours(draws, runs) <= draws
+def _seen(known: Truths, expected: Outcomes) -> Array:
+    """Simulate what runs show, with noise, in the few directions in which it is not noise alone.
 
-
-def _neighbours(draws: int, runs: int) -> int:
-    return max(min(_NEAR, draws // 2), 10 * (runs + 1))
+    Returns
+    -------
+    ndarray, dims ("draw", "direction")
+        In units of the noise. However many the runs, a law has five parameters.
+    """
+    noise = np.random.default_rng(_SEED).normal(size=expected.log_loss.shape)
+    shown = expected.log_loss + np.sqrt(expected.variance) * noise
+    vary = moments(known, expected)
+    unit = np.sqrt(vary.noise)
+    signal, direction = np.linalg.eigh(vary.covariance / np.outer(unit, unit))
+    clear = [i for i in range(len(signal)) if signal[i] > _FAINT][-_DIRECTIONS:] or [-1]
+    return (shown / unit[:, None]).T @ direction[:, clear]

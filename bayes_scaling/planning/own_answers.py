@@ -59,7 +59,10 @@ def own_answers(
                     "own_tokens": tokens,
                     "own_expected_regret": regret,
                     "own_regret_by_mixture": float(mixture.unprepared().regret(params, tokens).mean()),
-                    "own_regret_of_recommended": float(problem.unprepared().regret(*recommended).mean()),
+                    # A run that is continued costs less than one of its size and tokens.
+                    "own_regret_of_recommended": float(
+                        1 - (problem.least_cost(problem.loss(*recommended)) / cost).mean()
+                    ),
                     "own_params_opt": ("statistic", np.quantile(problem.best(cost)[0], levels)),
                     "own_loss": ("statistic", np.quantile(problem.loss(params, tokens), levels)),
                 },

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = {"sigma": 0.005, "nu": 4.0}
     save_fit(handmade_fit({**law_draws(300), **noise}, spec="parametric"), folder / "fit.nc")
     save_fit(handmade_fit({**law_draws(300, seed=2), **noise}, spec="parametric"), folder / "other.nc")
-    bad = handmade_fit({**law_draws(60), **noise}, spec="parametric", converged=False)
+    bad = handmade_fit({**law_draws(200), **noise}, spec="parametric", converged=False)
     save_fit(bad, folder / "unconverged.nc")
     return folder
 

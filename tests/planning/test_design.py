@@ -278,7 +278,7 @@ def test_a_truth_does_not_help_to_guess_itself():
         ({"pilot": 1e24}, "no cheaper than the run of 5.76e23 that they prepare"),
         ({"runs": 0}, "runs must be a whole number of at least 1, not 0"),
         ({"runs": 2.5}, "whole number"),
-        ({"runs": 60}, "too few to tell what 60 runs would show"),
+        ({"runs": 60, "sizes": [1e9]}, "do not allow 60 different pilot runs"),
         ({"spread": 1.0}, "spread is a factor above 1"),
         ({"sizes": [7e10]}, "the sizes do not allow 8 different pilot runs within the compute"),
         ({"max_run": -1.0}, "max_run must be positive"),
@@ -290,8 +290,11 @@ def test_a_wrong_request_is_refused(fit: xr.DataTree, changes: dict, said: str):
         design(fit, **{"target": TARGET, "pilot": PILOT, **changes})
 
 
-def test_an_unconverged_fit_is_refused_unless_allowed():
+def test_an_unconverged_fit_is_refused_unless_allowed_and_one_of_few_draws_always():
     draws = {**law_draws(300), "sigma": 0.005, "nu": 4.0}
+    few = handmade_fit({name: np.ravel(values)[:150] for name, values in draws.items()}, spec="parametric")
+    with pytest.raises(InputError, match=r"the fit has 150 draws, and .* takes 200"):
+        design(few, TARGET, PILOT, 2)
     bad = handmade_fit(draws, converged=False, spec="parametric")
     with pytest.raises(NotConvergedError):
         design(bad, TARGET, PILOT, 2)
