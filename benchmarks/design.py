@@ -209,6 +209,7 @@ def measure(count: int, results: Path | None, contenders_wanted: tuple[str, ...]
     rows = []
     if results is not None and results.is_file():
         rows = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        rows = [row for row in rows if row["truth"] < count]
     done = {(row["study"], row["truth"], row["contender"]) for row in rows}
     compiled: list[Any] = []
     for number, (study, (table, law)) in enumerate(studies().items()):
@@ -294,7 +295,8 @@ def main() -> None:
         f"regret at {TARGET:.3g} FLOP after pilot runs of {PILOT:.3g} FLOP, in percent, with standard errors"
     )
     print(found.to_string())
-    promised = measured.groupby("study", sort=False)["promised"].first()
+    own = measured[measured["contender"] == "proposed"]
+    promised = own.groupby("study", sort=False)["promised"].first()
     print("promised by design:", ", ".join(f"{study}: {100 * x:.2f} %" for study, x in promised.items()))
     disagree = measured.groupby("contender")["agree"].apply(lambda agree: int((~agree).sum()))
     print("fits whose R-hat is above 1.03:", disagree.to_dict())

@@ -25,7 +25,7 @@ def plan(
     fits: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FIT...",
+            metavar="FIT",
             help="Fit that `bayes-scaling fit -o` wrote; of several the plan is from their mixture.",
         ),
     ],

@@ -31,6 +31,9 @@ type Array = np.ndarray[Any, Any]
 _STEP = 0.05
 """In log N: nearer than this to the best size the slope of the regret has no digits."""
 
+_LATER = 0.5
+"""Errors after the pilot runs over those of today, for which squares should stand for regret."""
+
 _FAR = 30.0
 """In log N: by a nearly flat law the best size may lie beyond a float; this far off wastes as much."""
 
@@ -95,7 +98,7 @@ def truths(problem: Problem, target: float, decided: float) -> Truths:
     now = np.log(decided)
     with np.errstate(divide="ignore"):
         log_best = np.clip(np.log(problem.best(target)[0]), now - _FAR, now + _FAR)
-    error = now - log_best
+    error = _LATER * (now - log_best)
     error = np.where(np.abs(error) < _STEP, np.where(error < 0, -_STEP, _STEP), error)
     params = np.exp(log_best + error)
     steepness = problem.regret(params, problem.tokens(params, target)) / error**2

@@ -170,17 +170,17 @@ def test_it_beats_other_batches_of_the_same_compute(fit: xr.DataTree, proposed: 
     assert float(proposed["expected_regret"].sel(stage="after")) < min(others)
 
 
-def test_the_same_fit_gives_the_same_proposal(fit: xr.DataTree, proposed: xr.Dataset):
-    xr.testing.assert_identical(design(fit, TARGET, PILOT), proposed)
+def test_the_same_fit_gives_the_same_proposal(fit: xr.DataTree):
+    xr.testing.assert_identical(*(design(fit, TARGET, PILOT, 2) for _ in range(2)))
 
 
 def test_limits_are_kept(fit: xr.DataTree):
     sizes = [1e8, 2e8, 4e8, 8e8, 1.6e9, 3.2e9]
-    built = design(fit, TARGET, PILOT, 4, sizes=sizes, max_run=2e20)
+    built = design(fit, TARGET, PILOT, 3, sizes=sizes, max_run=2e20)
     assert set(built["params"].values) <= set(sizes)
     assert float(built["compute"].max()) <= 2e20 * (1 + 1e-9)
-    assert float(built["compute"].sum()) <= 8e20 * (1 + 1e-9)
-    wide, narrow = (float(design(fit, TARGET, PILOT, 4, spread=s)["regret_after"][-1]) for s in (6, 1.5))
+    assert float(built["compute"].sum()) <= 6e20 * (1 + 1e-9)
+    wide, narrow = (float(design(fit, TARGET, PILOT, 2, spread=s)["regret_after"][-1]) for s in (6, 1.5))
     assert wide < narrow
     assert design(fit, TARGET, PILOT, 1).sizes["pilot_run"] == 1
 

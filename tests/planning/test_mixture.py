@@ -10,6 +10,7 @@ from handmade_fits import BESIROGLU, frontier_draws, handmade_fit, law_draws, po
 from bayes_scaling import compute_to_target, plan, plan_to_target, worth_of_improvement
 from bayes_scaling.errors import InputError, NotConvergedError
 from bayes_scaling.laws import chinchilla
+from bayes_scaling.planning import mixture
 
 BUDGET = 1e23
 
@@ -40,9 +41,12 @@ def test_a_fit_mixed_with_itself_plans_as_alone(one: xr.DataTree):
     assert mixed.sizes["draw"] == 4000
 
 
-def test_a_law_mixed_with_the_isoflop_model_that_is_the_same_law_plans_as_alone():
+def test_a_law_mixed_with_the_isoflop_model_that_is_the_same_law_plans_as_alone(
+    monkeypatch: pytest.MonkeyPatch,
+):
     """Arguments that differ by draw reach the right draws of the right part, whatever is asked."""
-    law = {**law_draws(200, spread=0.05), "E": np.zeros(200)}
+    monkeypatch.setattr(mixture, "_DRAWS", 400)
+    law = {**law_draws(100, spread=0.05), "E": np.zeros(100)}
     alone, frontier = handmade_fit(law), handmade_fit(frontier_draws(law), law="isoflop-skewed")
     asked = {"served_tokens": 1e12, "target": 0.4, "params": 3e9}
     expected = plan(alone, BUDGET, **asked)
@@ -106,8 +110,9 @@ def test_a_fit_without_weight_has_no_say(one: xr.DataTree, other: xr.DataTree):
     assert found.sizes["fit"] == 2
 
 
-def test_a_plan_costs_the_same_by_every_model():
+def test_a_plan_costs_the_same_by_every_model(monkeypatch: pytest.MonkeyPatch):
     """Fits that count FLOPs differently: one price for all, so that nothing saves less than nothing."""
+    monkeypatch.setattr(mixture, "_DRAWS", 400)
     fits = [handmade_fit(law_draws(100)), handmade_fit(law_draws(100, seed=3), k=7.0)]
     for weights, k in (([0.6, 0.4], 6.0), ([0.4, 0.6], 7.0)):
         found = plan(fits, BUDGET, weights=weights, served_tokens=1e11)
