@@ -29,7 +29,7 @@ endif
 	@$(pip) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-demo: $(installed) ## From the embedded runs to the optimum, with a figure
+demo: $(installed) ## From the embedded runs to the optimum, with three figures
 	@$(bin)/bayes-scaling demo
 
 test: $(installed) ## Run the tests

@@ -41,6 +41,34 @@ def check_writable(path: str | Path) -> Path:
     return target
 
 
+def make_folder(path: str | Path) -> Path:
+    """Make a folder for files to be written, with those that it lies in, if it is not there.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made, or a file is in its place.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path}: is a file; name a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: the folder cannot be made: {error.strerror}; name another") from None
+    return folder
+
+
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """Give the block a temporary file to write, which takes the file's place only if the block succeeds.

@@ -77,6 +77,44 @@ def format_quantity(value: float, digits: int = 3) -> str:
     return _trim(f"{float(f'{mantissa}e{exponent - power}'):.{decimals}f}") + suffix
 
 
+def format_flops(value: float, digits: int = 3) -> str:
+    """Write FLOPs, always with an exponent: 100T would read like tokens.
+
+    Parameters
+    ----------
+    value : float
+        Any number.
+    digits : int
+        Significant digits, at least 1; trailing zeros are left out.
+
+    Returns
+    -------
+    str
+        Such as `1e14` and `5.76e23`.
+    """
+    if not math.isfinite(value) or value == 0:
+        return "0" if value == 0 else str(float(value))
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{_trim(mantissa)}e{int(exponent)}"
+
+
+def format_share(value: float, digits: int = 3) -> str:
+    """Write a share as per cent, as `90 %`.
+
+    Parameters
+    ----------
+    value : float
+        A share of one.
+    digits : int
+        Significant digits, at least 1.
+
+    Returns
+    -------
+    str
+    """
+    return f"{100 * value:.{digits}g} %"
+
+
 def shorten(value: object, length: int = 40) -> str:
     """Show a value as an error message quotes it: its repr, cut where it is long."""
     text = repr(value)

@@ -1,12 +1,13 @@
 """Approach 3 side by side with what a user would run instead: the objective reached, and the CPU time of it.
 
-    python benchmarks/approach_3.py [RUNS.csv --where "source_excluded == 0"] [--starts 200] [--json x.json]
+    python benchmarks/approach_3.py [RUNS] [--where "loss < 3.42"] [--starts 200] [--json x.json]
 
-Everybody's law is judged by one objective, the sum over the runs of Huber(1e-3) on the log loss. Every
-contender runs in a fresh process. Its CPU time is user and system time, with that of its children: of the
-fit alone, and of the whole process, imports included. The quick ones are medians of the repeats, the others,
-which take minutes, are measured once. A package that is not installed is left out, and a line says so: none
-is a dependency of this project. Without RUNS.csv the embedded simulated runs are used.
+RUNS is a file, or a named set such as chinchilla, and unless given the embedded simulated runs. Everybody's
+law is judged by one objective, the sum over the runs of Huber(1e-3) on the log loss. Every contender runs in
+a fresh process. Its CPU time is user and system time, with that of its children: of the fit alone, and of the
+whole process, imports included. The quick ones are medians of the repeats, the others, which take minutes,
+are measured once. A package that is not installed is left out, and a line says so: none is a dependency of
+this project.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-HERE = Path(__file__).parent
-EMBEDDED = HERE.parent / "data" / "chinchilla-simulated" / "runs.csv"
+EMBEDDED = "chinchilla-simulated"
 GOPHER = 5.76e23
 """The Chinchilla paper's budget, in FLOPs."""
 DELTA = 1e-3
@@ -324,7 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="?", default=str(EMBEDDED))
+    parser.add_argument("runs", nargs="?", default=EMBEDDED, help="a file, or the name of a set")
     parser.add_argument("--where", default=None)
     parser.add_argument(
         "--starts", type=int, default=PUBLISHED_STARTS, help="at most, of either grid of starts"
@@ -344,9 +344,9 @@ def main() -> None:
         run_one(options.only, options)
         return
 
-    from bayes_scaling import read_runs
+    from bayes_scaling.runs.datasets import load_runs
 
-    runs = read_runs(options.runs, where=options.where)
+    runs = load_runs(options.runs, where=options.where)
     print(f"{len(runs)} runs of {options.runs}; Huber delta {DELTA:g}; at most {options.starts:,} starts")
     results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:

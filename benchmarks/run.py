@@ -1,10 +1,10 @@
 """Measure the package side by side with what a user would run instead, in one go; prints a table.
 
-    python benchmarks/run.py [RUNS.csv --where "source_excluded == 0"] [--repeat 5] [--json results.json]
+    python benchmarks/run.py [RUNS] [--where "loss < 3.42"] [--repeat 5] [--json results.json]
 
-Every figure comes from fresh processes: our own wall times are medians of the repeats, while the rates and
-the naive baselines, which take minutes, are measured once. Without RUNS.csv the embedded simulated runs
-are used.
+RUNS is a file, or a named set such as chinchilla, and unless given the embedded simulated runs. Every figure
+comes from fresh processes, which all read the same CSV file: our own wall times are medians of the repeats,
+while the rates and the naive baselines, which take minutes, are measured once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from time import perf_counter
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-m", "bayes_scaling"]
-EMBEDDED = HERE.parent / "data" / "chinchilla-simulated" / "runs.csv"
+EMBEDDED = "chinchilla-simulated"
 GOPHER = "5.76e23"
 # One thread for each chain, not one for each chain and core.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -40,27 +40,31 @@ def timed(command: list[str]) -> tuple[float, str]:
 def main() -> None:
     """Run everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="?", default=str(EMBEDDED))
+    parser.add_argument("runs", nargs="?", default=EMBEDDED, help="a file, or the name of a set")
     parser.add_argument("--where", default=None)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
-    source = [options.runs, *(["--where", options.where] if options.where else [])]
 
+    from bayes_scaling.runs.datasets import load_runs
+
+    runs = load_runs(options.runs, where=options.where)
+    print(f"{len(runs)} runs of {options.runs}")
     with tempfile.TemporaryDirectory() as folder:
-        saved = str(Path(folder) / "fit.nc")
-        whole = [*COMMAND, "fit", *source, "--compute", GOPHER]
+        source, saved = (str(Path(folder) / name) for name in ("runs.csv", "fit.nc"))
+        runs.to_csv(source, index=False)
+        whole = [*COMMAND, "fit", source, "--compute", GOPHER]
         timed([*whole, "-o", saved])  # fills the cache of compiled code: the first run on a machine is longer
         samples: dict[str, list[float]] = {"whole": [], "optimum": [], "help": []}
         for _ in range(options.repeat):
             samples["whole"].append(timed(whole)[0])
             samples["optimum"].append(timed([*COMMAND, "optimum", saved, "--compute", GOPHER])[0])
             samples["help"].append(timed([*COMMAND, "--help"])[0])
-    ours = json.loads(timed([sys.executable, str(HERE / "ours.py"), *source])[1])
-    naive = {}
-    for sampler in ("default", "pymc"):
-        seconds, printed = timed([sys.executable, str(HERE / "naive.py"), *source, "--sampler", sampler])
-        naive[sampler] = {**json.loads(printed), "whole_seconds": seconds}
+        ours = json.loads(timed([sys.executable, str(HERE / "ours.py"), source])[1])
+        naive = {}
+        for sampler in ("default", "pymc"):
+            seconds, printed = timed([sys.executable, str(HERE / "naive.py"), source, "--sampler", sampler])
+            naive[sampler] = {**json.loads(printed), "whole_seconds": seconds}
 
     rate = {name: x["ess_min"] / x["sampling_seconds"] for name, x in {**naive, "ours": ours}.items()}
     median = {name: statistics.median(values) for name, values in samples.items()}

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.quantities import format_quantity, parse_quantity, shorten
+from bayes_scaling.quantities import (
+    format_flops,
+    format_quantity,
+    format_share,
+    parse_quantity,
+    shorten,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +109,28 @@ def test_random_text_is_a_number_or_refused(text: str) -> None:
 def test_long_values_are_cut() -> None:
     assert shorten("x" * 100) == "'" + "x" * 38 + "…"
     assert shorten("short") == "'short'"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e14, "1e14"),
+        (5.76e23, "5.76e23"),
+        (3.0001e13, "3e13"),
+        (9.999e20, "1e21"),
+        (0, "0"),
+        (512, "5.12e2"),
+    ],
+)
+def test_flops_never_read_like_tokens(value: float, text: str) -> None:
+    assert format_flops(value) == text
+    assert float(format_flops(value)) == pytest.approx(value, rel=5e-3)
+
+
+def test_a_share_is_written_as_per_cent() -> None:
+    assert [format_share(share) for share in (0.9, 0.995, 0.00485, 1)] == [
+        "90 %",
+        "99.5 %",
+        "0.485 %",
+        "100 %",
+    ]

@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_scaling.approaches import isoflop, parametric
 from bayes_scaling.approaches.bootstrap import Estimator, bootstrap
 from bayes_scaling.errors import InputError, did_you_mean
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_share
 from bayes_scaling.runs.budgets import isoflop_profiles
 from bayes_scaling.runs.cells import is_blank
 from bayes_scaling.runs.check import flops_per_param_token
@@ -159,9 +159,10 @@ def _approach_1(
     if np.isnan(frontier["a"].item()):
         reason = f"the envelope of the {count} curves is of fewer than 2 sizes that have others on both sides"
         return Approach(NAMES[0], reason=reason)
+    truncated, unbracketed = (frontier[name].item() for name in ("truncated", "unbracketed"))
     notes = [
-        f"{frontier['truncated'].item():.0%} of the envelope lies on the first or the last point of a curve",
-        f"{frontier['unbracketed'].item():.0%} of it is of the smallest or largest size there, "
+        f"{format_share(truncated, 2)} of the envelope lies on the first or the last point of a curve",
+        f"{format_share(unbracketed, 2)} of it is of the smallest or largest size there, "
         f"{'and kept' if keep_unbracketed else 'and left out'}",
     ]
     resamples = resampled(estimator, np.arange(count))
@@ -229,14 +230,14 @@ def _frontier_notes(frontier: xr.Dataset, resamples: xr.Dataset, runs: pd.DataFr
     )
     if abs(spent - 1) > OFF_BUDGET:
         notes.append(
-            f"N_opt and D_opt are regressions of their own: at {format_quantity(compute)} FLOP they spend "
+            f"N_opt and D_opt are regressions of their own: at {format_flops(compute)} FLOP they spend "
             f"{spent:.2g} times the budget"
         )
     known = resamples["E"].dropna("resample")
     bare = float((known == 0).sum()) / max(1, known.size)
     if one["E"].item() == 0 or bare > OFTEN:
         notes.append(
-            f"in {bare:.0%} of the resamples its minima show no irreducible loss: the loss at the optimum is "
-            "then too low beyond them"
+            f"do not use its loss column: in {format_share(bare, 2)} of the resamples the curve through its "
+            "minima finds no irreducible loss E, so the loss that it gives for larger budgets is too low"
         )
     return notes

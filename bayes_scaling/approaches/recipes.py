@@ -13,6 +13,9 @@ from bayes_scaling.errors import RunsWarning
 from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.doubts import some_runs, warn_of_runs
 
+SAME_END = 0.03
+"""How far the end of a curve may lie from its run, in the logarithms: points are binned, losses smoothed."""
+
 
 @dataclass(frozen=True)
 class RecipeRuns:
@@ -48,10 +51,13 @@ def by_recipe(
     Warns
     -----
     RunsWarning
-        If curves are left out, because no run of several recipes has their run_id.
+        If curves are left out, because no run of several recipes has their run_id; or all of them are kept,
+        and none ends in one of the runs.
     """
     names = list(dict.fromkeys(runs["recipe"])) if "recipe" in runs else []
     if len(names) < 2:
+        if curves is not None and curves.sizes["curve"]:
+            _warn_of_other_runs(curves, runs)
         return [RecipeRuns(names[0] if always and names else "", runs, curves)]
     if curves is not None:
         strangers = curves["run_id"].to_numpy()[~_are_of(curves, runs)].tolist()
@@ -61,6 +67,25 @@ def by_recipe(
                 f"{some_runs(strangers, curves.sizes['curve'])}, which have the run_id of none in the table"
             )
     return [_part(name, runs, curves) for name in names]
+
+
+def _warn_of_other_runs(curves: xr.Dataset, runs: pd.DataFrame) -> None:
+    """Warn of curves that share with the runs neither a run_id nor a final point."""
+    if _are_of(curves, runs).any():
+        return
+    last = curves["compute"].where(curves["loss"].notnull()).argmax("compute")
+    ends = {
+        "params": curves["params"].to_numpy(),
+        "flops": curves["most_flops"].to_numpy(),
+        "loss": curves["loss"].isel(compute=last).to_numpy(),
+    }
+    apart = [np.abs(np.log(values[:, None] / runs[name].to_numpy())) for name, values in ends.items()]
+    if not (np.max(apart, axis=0) < SAME_END).any():
+        warn_of_runs(
+            f"{curves.attrs.get('source', 'curves')}: seem to be curves of other runs than those of "
+            f"{runs.attrs.get('source', 'runs')}: they share no run_id, and none ends at the size, compute "
+            "and loss of a run; approach 1 is of the curves, everything else of the runs"
+        )
 
 
 def _part(name: str, runs: pd.DataFrame, curves: xr.Dataset | None) -> RecipeRuns:

@@ -56,6 +56,9 @@ def audit(
             plot_audit(
                 fitted, audited, quantity=quantity, prob=prob, allow_unconverged=allow_unconverged, ax=ax
             )
+        for ax in axes[1:]:
+            # The first panel's holds for all.
+            ax.get_legend().remove()
         save_figure(axes[0], figure)
     (print_json if json else print_audit)(document)
     if not document["converged"]:

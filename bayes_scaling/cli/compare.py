@@ -83,12 +83,13 @@ def compare(
     Of several recipes each is compared by itself. Posteriors of the same runs are also ranked, by how well
     they predict each run's loss from the others.
 
-    Exit code 3 says that a posterior does not pass the convergence rules.
+    Exit code 3 says that a posterior does not pass the convergence rules, 1 that nothing has an answer.
     """
     from bayes_scaling.approaches.bootstrap import check_resampling
+    from bayes_scaling.cli.compare_output import print_compare
     from bayes_scaling.cli.documents import compare_document
-    from bayes_scaling.cli.output import NOT_CONVERGED, print_compare, print_json
-    from bayes_scaling.errors import InputError
+    from bayes_scaling.cli.output import NOT_CONVERGED, print_json
+    from bayes_scaling.errors import BayesScalingError, InputError
     from bayes_scaling.intervals import check_prob
     from bayes_scaling.planning.compare import compare as compare_all
     from bayes_scaling.planning.optimum import check_budgets, default_budgets
@@ -119,12 +120,11 @@ def compare(
         )
     unavailable: dict[str, str] = {}
     if posterior:
-        from bayes_scaling.models.spec import load_spec
         from bayes_scaling.sampling.fit import fit as sample
 
         several = "recipe" in table and table["recipe"].nunique() > 1
         default = "parametric-recipes" if several else "parametric"
-        specs = [load_spec(name) for name in ([] if fit and not model else model or [default])]
+        specs = [options.model_spec(name) for name in ([] if fit and not model else model or [default])]
         for spec in specs:
             try:
                 fits.append(
@@ -152,6 +152,11 @@ def compare(
         workers=workers,
         allow_unconverged=True,
     )
+    if not comparison["available"].any():
+        reasons = zip(comparison["estimator"].values, comparison["reason"].values, strict=True)
+        raise BayesScalingError(
+            "\n  ".join(["there is no answer to compare:", *(f"{name}: {why}" for name, why in reasons)])
+        )
     if figure is not None:
         from bayes_scaling.plots.compare import plot_compare
 

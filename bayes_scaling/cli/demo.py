@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli import options
-from bayes_scaling.errors import InputError
 
 DATASET = "pocket"
 
@@ -32,15 +31,16 @@ def demo(
     Exit code 3 says that the fit does not pass the convergence rules.
     """
     from bayes_scaling.approaches.envelope import reduce_curves
+    from bayes_scaling.cli.compare_output import print_compare
     from bayes_scaling.cli.documents import compare_document, fit_document, optimum_document
     from bayes_scaling.cli.output import (
         NOT_CONVERGED,
         console,
-        print_compare,
         print_fit,
         print_json,
         print_optimum,
     )
+    from bayes_scaling.files import check_writable, make_folder
     from bayes_scaling.intervals import check_prob
     from bayes_scaling.planning.compare import compare
     from bayes_scaling.planning.optimum import default_budgets, optimum
@@ -53,9 +53,11 @@ def demo(
     from bayes_scaling.sampling.fit import fit
 
     check_prob(prob)
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file; name a folder for the demo's output")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
+    written = {"fit": output / "fit.nc"}
+    written |= {name: output / f"{name}.png" for name in ("law", "optimum", "compare")}
+    for path in written.values():
+        check_writable(path)
     runs = load_dataset(DATASET)
     fitted = fit(runs, draws=draws, tune=tune, chains=chains, seed=seed)
     budgets = default_budgets(fitted["constant_data"].dataset["flops"])
@@ -74,8 +76,6 @@ def demo(
     )
     compared = compare_document(comparison)
 
-    written = {"fit": output / "fit.nc"}
-    written |= {name: output / f"{name}.png" for name in ("law", "optimum", "compare")}
     save_fit(fitted, written["fit"])
     save_figure(plot_law(fitted, prob=prob), written["law"])
     save_figure(plot_optimum(fitted, budgets, prob=prob, allow_unconverged=True), written["optimum"])

@@ -6,8 +6,8 @@ from typing import Any
 
 import xarray as xr
 
-from bayes_scaling.cli.output import console, print_table, warn_of_extrapolation
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.cli.output import console, format_interval, print_table, warn_of_extrapolation
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 
 def design_document(proposed: xr.Dataset) -> dict[str, Any]:
@@ -45,32 +45,31 @@ def print_design(document: dict[str, Any]) -> None:
             format_quantity(run["params"]),
             format_quantity(run["tokens"]),
             format_quantity(run["tokens"] / run["params"]),
-            format_quantity(run["compute"]),
-            _percent(run["regret_after"]),
+            format_flops(run["compute"]),
+            format_share(run["regret_after"]),
         ]
         for run in document["runs"]
     ]
     of_recipe = f" [{document['recipe']}]" if document["recipe"] else ""
-    what = f"{len(rows)} pilot runs of {format_quantity(spent)} FLOP in all"
-    title = f"{document['model']}{of_recipe}: {what}, for a run of {format_quantity(document['target'])} FLOP"
+    what = f"{len(rows)} pilot runs of {format_flops(spent)} FLOP in all"
+    title = f"{document['model']}{of_recipe}: {what}, for a run of {format_flops(document['target'])} FLOP"
     columns = ["size (parameters)", "tokens", "D / N", "compute (FLOP)", "regret once trained"]
     print_table(title, columns, rows, texts=0)
-    prob = f"{document['prob']:.0%}"
+    prob = format_share(document["prob"])
     stages = [
         [
             words,
-            _percent(document[stage]["expected_regret"]),
-            f"{format_quantity(document[stage]['params_opt']['low'])} to "
-            f"{format_quantity(document[stage]['params_opt']['high'])}",
+            format_share(document[stage]["expected_regret"]),
+            format_interval(document[stage]["params_opt"], format_quantity),
         ]
         for words, stage in (("now", "before"), ("after the pilot runs", "after"))
     ]
     columns = ["", "regret, expected", f"N_opt, {prob} interval"]
-    print_table(f"at {format_quantity(document['target'])} FLOP", columns, stages)
+    print_table(f"at {format_flops(document['target'])} FLOP", columns, stages)
     say = console().print
     say(
         "as many equal runs, an IsoFLOP profile, would leave an expected regret of "
-        f"{_percent(document['isoflop']['expected_regret'])}"
+        f"{format_share(document['isoflop']['expected_regret'])}"
     )
     if document["worth"] < 1:
         say("they cost more than they are expected to save at this target", style="bold")
@@ -79,10 +78,6 @@ def print_design(document: dict[str, Any]) -> None:
         "to waste"
     )
     say("the interval after is of typical width, about the median of today: where it will lie is not known")
-    warn_of_extrapolation([document["extrapolation"]])
+    warn_of_extrapolation([document])
     if not document["converged"]:
         say("from a fit that is NOT converged", style="bold red")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

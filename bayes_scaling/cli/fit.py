@@ -62,10 +62,11 @@ def fit(
         check_writable(output)
     if figure is not None:
         check_figure(figure)
+    spec = options.model_spec(model)
     table = options.load_table(runs, columns, where, scale, params_count, loss_unit)
     fitted = sample(
         table,
-        model,
+        spec,
         draws=draws,
         tune=tune,
         chains=chains,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_scaling.cli import audit, compare, data, demo, design, fit, optimum, plan
+from bayes_scaling.cli import audit, check, compare, data, demo, design, fit, optimum, plan
 from bayes_scaling.errors import BayesScalingError, InputError, NotConvergedError
 
 FAILED, WRONG_INPUT = 1, 2
@@ -32,6 +32,7 @@ app.command("plan")(plan.plan)
 app.command("design")(design.design)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
+app.command("check")(check.check)
 
 
 _warned: set[str] = set()

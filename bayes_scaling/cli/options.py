@@ -20,7 +20,7 @@ Runs = Annotated[
 Columns = Annotated[
     list[str] | None, typer.Option(help='Columns by other names: params="Model Size",tokens=D.')
 ]
-Where = Annotated[str | None, typer.Option(help='Keep only these rows: "source_excluded == 0".')]
+Where = Annotated[str | None, typer.Option(help='Keep only these rows: "loss < 3.42".')]
 Scale = Annotated[list[str] | None, typer.Option(help="Multiply columns: flops=1e9 for GFLOPs.")]
 ParamsCount = Annotated[str, typer.Option(help="What the column params counts: total or non_embedding.")]
 LossUnit = Annotated[str, typer.Option(help="Unit of the loss.")]
@@ -47,6 +47,8 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same draws.")]
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bayes_scaling.models.spec import Spec
 
 DEFAULT_PROB = PROB
 DEFAULT_COUNT, DEFAULT_UNIT = "unstated", "nats/token"
@@ -124,6 +126,27 @@ def quantity(text: str | None, option: str) -> float | None:
         return parse_quantity(text)
     except InputError as error:
         raise InputError(f"{option} {text!r}: {error}") from None
+
+
+def model_spec(text: str) -> Spec:
+    """Read the model that a command is given, by its name or as a file.
+
+    Raises
+    ------
+    InputError
+        If there is no such model or file, or it breaks a rule.
+    """
+    from bayes_scaling.errors import did_you_mean
+    from bayes_scaling.models.spec import list_specs, load_spec
+
+    path = Path(text)
+    if path.suffix and not path.exists():
+        name = path.name.removesuffix(".toml")
+        meant = (
+            f"; did you mean the model {name}?" if name in list_specs() else did_you_mean(name, list_specs())
+        )
+        raise InputError(f"--model {text}: there is no such file{meant}")
+    return load_spec(text)
 
 
 def load_table(

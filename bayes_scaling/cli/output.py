@@ -8,13 +8,20 @@ import sys
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+FAR = 1000.0
+"""Factor of extrapolation beyond which an answer is called a guess."""
+
 NOT_CONVERGED = 3
 """Exit code of a result that was given, and whose convergence verdict is bad."""
+
+
+_WIDEST = 1000
+"""Letters in a line of a table, more than any has."""
 
 
 def print_json(document: object) -> None:
@@ -42,20 +49,19 @@ def print_table(
     rows: list[list[str]],
     *,
     texts: int = 1,
-    wrap: bool = False,
     gives_way: int | None = None,
     sections: Collection[int] = (),
 ) -> None:
     """Print a table: its first columns, `texts` of them, to the left, and numbers to the right.
 
-    With `wrap` numbers too may break at a blank: the cells of a wide table hold intervals. `gives_way` is the
-    text column that may break its lines; unless given the last, where there are several. The rows numbered in
-    `sections` each open a part of the table.
+    `gives_way` is the text column that may break its lines; unless given the last, where there are several.
+    The rows numbered in `sections` each open a part of the table.
     """
     from rich.box import SIMPLE_HEAD
+    from rich.measure import Measurement
     from rich.table import Table
 
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     if gives_way is None and texts > 1:
         gives_way = texts - 1
     for i, column in enumerate(columns):
@@ -64,13 +70,20 @@ def print_table(
             column,
             justify="left" if i < texts else "right",
             overflow="fold",
-            no_wrap=not (wrap and i >= texts) and i != gives_way,
+            no_wrap=i != gives_way,
         )
     for i, row in enumerate(rows):
         if i in sections:
             table.add_section()
         table.add_row(*row)
-    console().print(table)
+    out = console()
+    # Not the table's own title, which would break at the table's width.
+    out.print(title, style="bold")
+    # A number that is cut short lies: where a terminal is too narrow, it breaks the lines itself.
+    least = Measurement.get(out, out.options.update(width=_WIDEST), table).minimum
+    out.width = max(out.width, least)
+    out.print(table)
+    out.print()
 
 
 def _finite(value: object) -> object:
@@ -91,7 +104,7 @@ def print_fit(document: dict[str, Any]) -> None:
         ]
 
     of_what = f"{document['model']}: posterior of {document['runs']} runs"
-    title = f"{of_what}, {document['prob']:.0%} equal-tailed intervals"
+    title = f"{of_what}, {format_share(document['prob'])} equal-tailed intervals"
     columns = ["parameter", "median", "low", "high", "mean", "sd"]
     if recipes := document.get("recipes"):
         own: list[list[str]] = []
@@ -123,16 +136,19 @@ def print_optimum(document: dict[str, Any]) -> None:
     starts, several = [], "recipes" in document
     recipe = None
     for row in document["optima"]:
-        budget, named = _budget(row["compute"], row["extrapolation"]), ""
+        named = ""
         if several and row["recipe"] != recipe:
             recipe = named = row["recipe"]
             starts.append(len(rows))
-        for name, (words, write) in _QUANTITIES.items():
+        # The budget, and below it how far out it lies, beside the four quantities.
+        budget = [format_flops(row["compute"]), beyond_the_runs(row["extrapolation"]), "", ""]
+        for said, (name, (words, write)) in zip(budget, QUANTITIES.items(), strict=True):
             numbers = (_written(row[name][key], write) for key in ("estimate", "low", "high"))
-            rows.append([*([named] if several else []), budget, words, *numbers])
-            budget = named = ""
+            rows.append([*([named] if several else []), said, words, *numbers])
+            named = ""
     whose = " of a recipe not seen yet" if document.get("new_recipe") else ""
-    title = f"{document['model']}: compute optimum{whose}, {document['prob']:.0%} equal-tailed intervals"
+    prob = format_share(document["prob"])
+    title = f"{document['model']}: compute optimum{whose}, {prob} equal-tailed intervals"
     columns = ["compute (FLOP)", "quantity", "median", "low", "high"]
     if several:
         print_table(title, ["recipe", *columns], rows, texts=3, gives_way=0, sections=starts[1:])
@@ -140,15 +156,15 @@ def print_optimum(document: dict[str, Any]) -> None:
         print_table(title, columns, rows, texts=2)
     for of in document.get("recipes", [document]):
         for name, power in (("N_opt", "a"), ("D_opt", "b")):
-            estimate, low, high = (f"{of[power][key]:.3f}" for key in ("estimate", "low", "high"))
+            found = f"{of[power]['estimate']:.3f} ({format_interval(of[power], '{:.3f}'.format)})"
             of_recipe = f"{of['recipe']}: " if several else ""
-            console().print(f"{of_recipe}{name} grows as C^{power}: {power} = {estimate} ({low} to {high})")
+            console().print(f"{of_recipe}{name} grows as C^{power}: {power} = {found}")
     if document.get("loss_unknown"):
         names = ", ".join(document["loss_unknown"])
         console().print(
             f"the loss of a new recipe is not known: the model takes {names} of each recipe by itself"
         )
-    warn_of_extrapolation([row["extrapolation"] for row in document["optima"]])
+    warn_of_extrapolation(document["optima"])
     if not document["converged"]:
         console().print("from a fit that is NOT converged", style="bold red")
 
@@ -157,129 +173,49 @@ def _written(value: float, write: Callable[[float], str]) -> str:
     return write(value) if math.isfinite(value) else "-"
 
 
-def _budget(compute: float, extrapolation: float) -> str:
-    beyond = f", {extrapolation:.3g}x beyond the runs" if extrapolation > 1 else ""
-    return f"{format_quantity(compute)}{beyond}"
+def beyond_the_runs(extrapolation: float) -> str:
+    """Say how far out a budget lies; nothing of one within the runs."""
+    return f"{format_factor(extrapolation)}x beyond the runs" if is_beyond(extrapolation) else ""
 
 
-def warn_of_extrapolation(factors: list[float]) -> None:
-    """Say by what factor answers lie outside the compute of the runs, if any does."""
-    if max(factors) > 1:
-        console().print(
-            f"extrapolated by a factor of up to {max(factors):.3g} in compute: "
-            "the intervals hold if the law holds out there"
+def format_factor(value: float) -> str:
+    """Write a factor with three significant digits."""
+    rounded = f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
+    return f"{float(rounded):,.0f}" if 1000 <= value < 1e6 else rounded
+
+
+def is_beyond(extrapolation: float) -> bool:
+    """Tell whether a factor of extrapolation is above one as it is written."""
+    return format_factor(extrapolation) != "1"
+
+
+def warn_of_extrapolation(answers: list[dict[str, Any]]) -> None:
+    """Say by what factor answers lie outside the runs: in compute and, where known, in size and tokens."""
+    furthest = {
+        words: max(answer.get(key, 1.0) for answer in answers)
+        for key, words in (
+            ("extrapolation", "compute"),
+            ("extrapolation_params", "size"),
+            ("extrapolation_tokens", "tokens"),
         )
-
-
-def print_compare(document: dict[str, Any]) -> None:
-    """Print the estimators side by side, one table a budget, from their JSON document."""
-    methods = document["methods"]
-    several = any(method["recipe"] for method in methods)
-    columns = [
-        *(["recipe"] if several else []),
-        "method",
-        "a",
-        "b",
-        "N_opt",
-        "D_opt",
-        "D / N",
-        "loss",
-        "runs",
-    ]
-    # One law for all recipes is of all of them; what rests on none of the runs is of none.
-    recipes = [method["recipe"] or ("(all of them)" if method["runs"] else "-") for method in methods]
-    starts = [i for i in range(1, len(methods)) if recipes[i] != recipes[i - 1]]
-    for i, compute in enumerate(document["compute"]):
-        rows = []
-        for number, method in enumerate(methods):
-            at = method["optima"][i] if method["available"] else {}
-            opens = number == 0 or number in starts
-            cells = [recipes[number] if opens else ""] if several else []
-            cells += [method["method"]]
-            cells += [_with_interval(method[power], "{:.3f}".format) for power in ("a", "b")]
-            cells += [_with_interval(at.get(name), write) for name, (_, write) in _QUANTITIES.items()]
-            rows.append([*cells, str(method["runs"] or "-")])
-        title = (
-            f"compute optimum at {_budget(compute, _furthest(document, i))}; {document['prob']:.0%} intervals"
+    }
+    out = [f"{format_factor(factor)} in {words}" for words, factor in furthest.items() if is_beyond(factor)]
+    if not out:
+        return
+    say, said = console().print, f"extrapolated by a factor of up to {', '.join(out)}"
+    if max(furthest.values()) > FAR:
+        say(
+            f"{said}: THIS IS A GUESS, for no law has been tested so far from its runs; the intervals do not "
+            "cover that it may fail",
+            style="bold red",
         )
-        if several:
-            print_table(title, columns, rows, texts=2, wrap=True, gives_way=0, sections=starts)
-        else:
-            print_table(title, columns, rows, wrap=True)
-    say = console().print
-    for line in _notes(methods):
-        say(line)
-    agreed = ["all intervals of N_opt and of the loss overlap"] if document["comparable"] else []
-    if several and agreed:
-        agreed = [f"within each recipe {agreed[0]}"]
-    for sentence in document["disagreements"] or agreed:
-        say(sentence, style="bold")
-    warn_of_extrapolation([_furthest(document, i) for i in range(len(document["compute"]))])
-    for method in methods:
-        if not method["converged"]:
-            say(f"{_whose(method)} is from a fit that is NOT converged", style="bold red")
-    _print_ranking(document["ranking"])
+    else:
+        say(f"{said}: the intervals hold if the law holds out there")
 
 
-def _furthest(document: dict[str, Any], budget: int) -> float:
-    """By what factor a budget lies outside the compute of the runs, the most of all recipes."""
-    answered = [method for method in document["methods"] if method["available"]]
-    return max((method["optima"][budget]["extrapolation"] for method in answered), default=1.0)
-
-
-def _whose(method: dict[str, Any]) -> str:
-    return f"{method['method']} [{method['recipe']}]" if method["recipe"] else str(method["method"])
-
-
-def _notes(methods: list[dict[str, Any]]) -> list[str]:
-    """Say what to know of each method, once where that is the same for several recipes."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for method in methods:
-        told = [] if method["available"] else [f"not available: {method['reason']}"]
-        if method["resamples"]:
-            failed = f", {method['failed']} of which gave no estimate" if method["failed"] else ""
-            told.append(f"{method['resamples']} resamples{failed}")
-        if told := [*told, *method["notes"]]:
-            said.setdefault((method["method"], "; ".join(told)), []).append(method["recipe"] or "")
-    return [
-        f"{name} [{', '.join(recipes)}]: {told}" if any(recipes) else f"{name}: {told}"
-        for (name, told), recipes in said.items()
-    ]
-
-
-def _print_ranking(ranking: list[dict[str, Any]]) -> None:
-    """Print each group of models that describe the same losses, best first, and what to know of each."""
-    say = console().print
-    for group in dict.fromkeys(row["group"] for row in ranking):
-        members = [row for row in ranking if row["group"] == group]
-        if len(members) > 1:
-            title = (
-                f"models by leave-one-out predictive density (ELPD) of the same {members[0]['runs']} losses"
-            )
-            rows = [
-                [
-                    row["model"],
-                    f"{row['elpd']:.1f} ± {row['se']:.1f}",
-                    f"{row['elpd_diff']:.1f} ± {row['dse']:.1f}" if row["rank"] > 1 else "-",
-                    f"{row['weight']:.2f}",
-                    f"{row['p']:.1f}",
-                    str(row["high_k"]),
-                ]
-                for row in members
-            ]
-            print_table(title, ["model", "ELPD", "less the best's", "weight", "p", "high Pareto k"], rows)
-        for row in members:
-            # Whether it converged was said of the comparison.
-            if told := [line for line in row["notes"] if not line.startswith("NOT converged")]:
-                say(f"{row['model']}: {'; '.join(told)}")
-
-
-def _with_interval(value: dict[str, float] | None, write: Callable[[float], str]) -> str:
-    if value is None or not math.isfinite(value["estimate"]):
-        return "-"
-    if not math.isfinite(value["low"]):
-        return write(value["estimate"])
-    return f"{write(value['estimate'])}\n{write(value['low'])} to {write(value['high'])}"
+def format_interval(value: dict[str, float], write: Callable[[float], str]) -> str:
+    """Write the ends of an interval with a dash between them: 58.7B to 93.5B in half the room."""
+    return f"{write(value['low'])}\N{EN DASH}{write(value['high'])}"
 
 
 def format_plain(value: float) -> str:
@@ -287,7 +223,7 @@ def format_plain(value: float) -> str:
     return f"{value:.4g}"
 
 
-_QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
+QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "params_opt": ("N_opt (parameters)", format_quantity),
     "tokens_opt": ("D_opt (tokens)", format_quantity),
     "tokens_per_param": ("tokens per parameter", format_quantity),

@@ -31,7 +31,9 @@ def plan(
     ],
     compute: Annotated[str | None, _text("The budget in FLOPs, as 5.76e23.", _BUDGET)] = None,
     gpus: Annotated[str | None, _text("The budget as accelerators, with --hours.", _BUDGET)] = None,
-    hours: Annotated[str | None, _text("Hours for which the accelerators train.", _BUDGET)] = None,
+    hours: Annotated[
+        str | None, _text("Hours of the accelerators: to train, and with --served-tokens to serve.", _BUDGET)
+    ] = None,
     money: Annotated[str | None, _text("The budget as money, with --price.", _BUDGET)] = None,
     peak: Annotated[
         str | None, _text("FLOPs a second of an accelerator at best, as 989e12.", _BUDGET)
@@ -57,7 +59,11 @@ def plan(
     sizes: Annotated[list[str] | None, _text("The sizes that can be built, as 7B,13B,70B.", _LIMITS)] = None,
     served_tokens: Annotated[
         str | None,
-        _text("Tokens of inference over the model's lifetime; the budget then pays for them too.", _LIMITS),
+        _text(
+            "Tokens of inference over the model's lifetime: the budget, however it is given, then pays for "
+            "training and serving, and N_opt is the best size for both, below that of `optimum`.",
+            _LIMITS,
+        ),
     ] = None,
     unique_tokens: Annotated[
         str | None, _text("Unique training tokens; beyond them tokens are repeated, and worth less.", _LIMITS)

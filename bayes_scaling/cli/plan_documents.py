@@ -10,6 +10,9 @@ import xarray as xr
 from bayes_scaling.intervals import interval, interval_dict
 from bayes_scaling.planning.accelerators import Rate
 
+EXTRAPOLATION = ("extrapolation", "extrapolation_params", "extrapolation_tokens")
+"""By what factor a plan lies outside the runs, in compute, size and tokens."""
+
 
 def interval_of(draws: xr.DataArray, prob: float) -> dict[str, float]:
     """Summarise draws of one quantity; of those that may be infinite by ranks alone, without mean and sd."""
@@ -96,10 +99,10 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
         "recommended": {
             **{
                 key: float(cheapest[f"recommended_{key}"])
-                for key in ("params", "tokens", "compute", "cost", "reaches", "extrapolation")
+                for key in ("params", "tokens", "compute", "cost", "reaches", *EXTRAPOLATION)
             },
             **_person(rate, float(cheapest["recommended_cost"])),
-            **_if_there(cheapest, "recommended", ("epochs",)),
+            **_if_there(cheapest, "recommended", ("epochs", "serving_share")),
             "loss": interval_of(cheapest["recommended_loss"], prob),
             "binding": [name for name in cheapest.attrs["binding"].split(", ") if name],
         },
@@ -116,7 +119,7 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
         "plans": [
             {
                 "name": str(name),
-                **{key: float(one[key]) for key in ("params", "tokens", "compute", "extrapolation")},
+                **{key: float(one[key]) for key in ("params", "tokens", "compute", *EXTRAPOLATION)},
                 "regret": interval_of(one["regret"], prob),
                 "oversized": float(one["oversized"]),
                 "params_opt": interval_of(one["params_opt"], prob),
@@ -152,14 +155,14 @@ def _mixture(answer: xr.Dataset) -> dict[str, Any]:
 
 
 def _judged(decision: xr.Dataset, name: str, rate: Rate, prob: float) -> dict[str, Any]:
-    keys = ("params", "tokens", "compute", "cost", "expected_regret", "oversized", "extrapolation")
+    keys = ("params", "tokens", "compute", "cost", "expected_regret", "oversized", *EXTRAPOLATION)
     found = {key: float(decision[f"{name}_{key}"]) for key in keys}
     return {
         **found,
         **_person(rate, found["cost"]),
         "regret": interval_of(decision[f"{name}_regret"], prob),
         "loss": interval_of(decision[f"{name}_loss"], prob),
-        **_if_there(decision, name, ("reaches", "epochs")),
+        **_if_there(decision, name, ("reaches", "epochs", "serving_share")),
     }
 
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayes_scaling.cli.output import console, format_plain, print_table, warn_of_extrapolation
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.cli.output import (
+    console,
+    format_factor,
+    format_interval,
+    format_plain,
+    is_beyond,
+    print_table,
+    warn_of_extrapolation,
+)
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 
 def print_plan(document: dict[str, Any]) -> None:
     """Print the decision at a budget, from its JSON document."""
-    prob = f"{document['prob']:.0%}"
+    prob = f"{format_share(document['prob'])}"
     names = [name for name in ("recommended", "continued", "proposed") if document[name]]
     if document["recommended"]["continues"]:
         names.remove("continued")
@@ -19,19 +27,20 @@ def print_plan(document: dict[str, Any]) -> None:
     rows = [
         ["size (parameters)", *(format_quantity(each["params"]) for each in plans)],
         ["tokens", *(format_quantity(each["tokens"]) for each in plans)],
-        ["training compute (FLOP)", *(format_quantity(each["compute"]) for each in plans)],
-        ["regret, expected", *(_percent(each["expected_regret"]) for each in plans)],
-        [f"regret, {prob} interval", *(_interval(each["regret"], _percent) for each in plans)],
+        ["training compute (FLOP)", *(format_flops(each["compute"]) for each in plans)],
+        ["regret, expected", *(format_share(each["expected_regret"]) for each in plans)],
+        [f"regret, {prob} interval", *(_percents(each["regret"]) for each in plans)],
         ["loss, median", *(format_plain(each["loss"]["estimate"]) for each in plans)],
-        [f"loss, {prob} interval", *(_interval(each["loss"], format_plain) for each in plans)],
-        ["too large with probability", *(_percent(each["oversized"]) for each in plans)],
+        [f"loss, {prob} interval", *(format_interval(each["loss"], format_plain) for each in plans)],
+        ["too large with probability", *(format_share(each["oversized"]) for each in plans)],
     ]
+    rows += _beyond(plans)
     if any(each["cost"] != each["compute"] for each in plans):
-        rows.insert(3, ["cost to be paid (FLOP)", *(format_quantity(each["cost"]) for each in plans)])
+        rows.insert(3, ["cost to be paid (FLOP)", *(format_flops(each["cost"]) for each in plans)])
     if document["unique_tokens"] is not None:
         rows.insert(2, ["epochs of the unique tokens", *(format_plain(each["epochs"]) for each in plans)])
     if document["target"] is not None:
-        reached = [_percent(each["reaches"]) if "reaches" in each else "-" for each in plans]
+        reached = [format_share(each["reaches"]) if "reaches" in each else "-" for each in plans]
         rows.append([f"loss at most {document['target']:g} with probability", *reached])
     for key, words in _PERSON.items():
         if plans[0][key] is not None:
@@ -44,34 +53,33 @@ def print_plan(document: dict[str, Any]) -> None:
     _print_regions(document)
     say = console().print
     for entry in document["below"]:
-        say(f"N_opt is below {format_quantity(entry['params'])} with probability {entry['probability']:.3g}")
+        chance = format_share(entry["probability"])
+        say(f"{_optimum(document)} is below {format_quantity(entry['params'])} with probability {chance}")
     if document["improvement"]:
         factor = document["improvement"]["compute_factor"]
         say(
             f"a loss lower by {document['improvement']['loss']:g} is worth "
-            f"{format_plain(factor['estimate'])} times this compute ({_interval(factor, format_plain)})"
+            f"{format_plain(factor['estimate'])} times this compute ({format_interval(factor, format_plain)})"
         )
     say("loss is the law's, without the noise of a run; regret is against the optimum without limits")
     _say_of_assumptions(document)
-    warn_of_extrapolation([each["extrapolation"] for each in plans])
+    _warn_of_serving(plans)
+    warn_of_extrapolation(plans)
     _warn_of_convergence(document)
 
 
 def print_target(document: dict[str, Any]) -> None:
     """Print the cheapest plan to a target, from its JSON document."""
-    best, prob = document["recommended"], f"{document['prob']:.0%}"
+    best, prob = document["recommended"], f"{format_share(document['prob'])}"
     rows = [
         ["size (parameters)", format_quantity(best["params"])],
         ["tokens", format_quantity(best["tokens"])],
         *([["epochs of the unique tokens", format_plain(best["epochs"])]] if "epochs" in best else []),
-        ["training compute (FLOP)", format_quantity(best["compute"])],
-        *(
-            [["lifetime cost (FLOP)", format_quantity(best["cost"])]]
-            if best["cost"] != best["compute"]
-            else []
-        ),
-        ["reaches it with probability", _percent(best["reaches"])],
-        [f"loss, {prob} interval", _interval(best["loss"], format_plain)],
+        ["training compute (FLOP)", format_flops(best["compute"])],
+        *([["lifetime cost (FLOP)", format_flops(best["cost"])]] if best["cost"] != best["compute"] else []),
+        ["reaches it with probability", format_share(best["reaches"])],
+        [f"loss, {prob} interval", format_interval(best["loss"], format_plain)],
+        *_beyond([best]),
         *([words, format_quantity(best[key])] for key, words in _PERSON.items() if best[key] is not None),
     ]
     title = f"{document['model']}: the cheapest plan to a loss of {document['target']:g}"
@@ -88,7 +96,8 @@ def print_target(document: dict[str, Any]) -> None:
         say(f"held by {', '.join(best['binding'])}")
     _say_of_assumptions(document)
     _say_of_weights(document)
-    warn_of_extrapolation([document["extrapolation"], best["extrapolation"]])
+    _warn_of_serving([best])
+    warn_of_extrapolation([document, best])
     _warn_of_convergence(document)
 
 
@@ -99,19 +108,18 @@ def print_audit(document: dict[str, Any]) -> None:
             plan["name"],
             format_quantity(plan["params"]),
             format_quantity(plan["tokens"]),
-            format_quantity(plan["compute"]),
-            _percent(plan["regret"]["estimate"]),
-            _interval(plan["regret"], _percent),
-            _percent(plan["oversized"]),
-            format_quantity(plan["params_opt"]["estimate"]),
-            _interval(plan["params_opt"], format_quantity),
+            format_flops(plan["compute"]),
+            f"{format_share(plan['regret']['estimate'])}\n{_percents(plan['regret'])}",
+            format_share(plan["oversized"]),
+            f"{format_quantity(plan['params_opt']['estimate'])}\n"
+            f"{format_interval(plan['params_opt'], format_quantity)}",
         ]
         for plan in document["plans"]
     ]
-    columns = ["model", "N", "D", "C (FLOP)", "regret", "interval", "too large", "N_opt", "interval"]
-    title = f"{document['model']}: each model at its own compute, {document['prob']:.0%} intervals"
+    columns = ["model", "N", "D", "C (FLOP)", "regret", "too large", "N_opt"]
+    title = f"{document['model']}: each model at its own compute, {format_share(document['prob'])} intervals"
     print_table(title, columns, rows)
-    warn_of_extrapolation([plan["extrapolation"] for plan in document["plans"]])
+    warn_of_extrapolation(document["plans"])
     _warn_of_convergence(document)
 
 
@@ -121,7 +129,7 @@ def _budget(document: dict[str, Any]) -> str:
         for key, words in _PERSON.items()
         if document[key] is not None
     ]
-    return f"{format_quantity(document['compute'])} FLOP{f' ({", ".join(known)})' if known else ''}"
+    return f"{format_flops(document['compute'])} FLOP{f' ({", ".join(known)})' if known else ''}"
 
 
 def _say_of_choice(document: dict[str, Any]) -> None:
@@ -132,10 +140,40 @@ def _say_of_choice(document: dict[str, Any]) -> None:
     if best["binding"]:
         say(
             f"held by {', '.join(best['binding'])}: without limits {format_quantity(free['params'])} "
-            f"parameters, expected regret {_percent(free['expected_regret'])}"
+            f"parameters, expected regret {format_share(free['expected_regret'])}"
         )
     optimum = document["optimum"]["params_opt"]
-    say(f"N_opt: {format_quantity(optimum['estimate'])} ({_interval(optimum, format_quantity)})")
+    found = f"{format_quantity(optimum['estimate'])} ({format_interval(optimum, format_quantity)})"
+    say(f"{_optimum(document)}: {found}")
+
+
+def _optimum(document: dict[str, Any]) -> str:
+    """Name the optimum that a plan is judged by: not that of `optimum` where more than training counts."""
+    counted = [
+        words
+        for key, words in (("served_tokens", "serving paid"), ("unique_tokens", "repetition counted"))
+        if document[key] is not None
+    ]
+    return ", ".join(["N_opt", *counted])
+
+
+def _beyond(plans: list[dict[str, Any]]) -> list[list[str]]:
+    """Say by what factors plans lie outside the runs, a row for each side on which one does."""
+    return [
+        [words, *(f"{format_factor(plan[key])}x" if is_beyond(plan[key]) else "-" for plan in plans)]
+        for key, words in _SIDES.items()
+        if any(is_beyond(plan[key]) for plan in plans)
+    ]
+
+
+def _warn_of_serving(plans: list[dict[str, Any]]) -> None:
+    share = max(plan.get("serving_share", 0.0) for plan in plans)
+    if share > MOST_SERVED:
+        console().print(
+            f"serving takes {100 * share:.4g} % of the cost, and training has what is left: the tokens to be "
+            "served decide the plan, not the law; see whether so many are meant",
+            style="bold red",
+        )
 
 
 def _say_of_assumptions(document: dict[str, Any]) -> None:
@@ -154,14 +192,14 @@ def _print_regions(document: dict[str, Any]) -> None:
     probabilities = list(dict.fromkeys(each["probability"] for each in document["region"]))
     cells = {
         (each["regret"], each["probability"]): (
-            _interval(each, format_quantity) if math.isfinite(each["low"]) else "none"
+            format_interval(each, format_quantity) if math.isfinite(each["low"]) else "none"
         )
         for each in document["region"]
     }
     bounds = list(dict.fromkeys(each["regret"] for each in document["region"]))
-    rows = [[f"at most {_percent(bound)}", *(cells[bound, p] for p in probabilities)] for bound in bounds]
-    columns = ["regret", *(f"with probability {p:.0%}" for p in probabilities)]
-    print_table("sizes that keep the regret small", columns, rows)
+    rows = [[f"at most {format_share(bound)}", *(cells[bound, p] for p in probabilities)] for bound in bounds]
+    columns = ["regret", *(f"probability {format_share(p)}" for p in probabilities)]
+    print_table("sizes that keep the regret small, with a probability", columns, rows)
     if "none" in (row[-1] for row in rows):
         console().print("none: no size within the limits is that sure of so small a regret")
 
@@ -176,10 +214,10 @@ def _print_models(document: dict[str, Any]) -> None:
             f"{model['weight']:.2f}",
             format_quantity(model["params"]),
             format_quantity(model["tokens"]),
-            _percent(model["expected_regret"]),
-            _percent(model["regret_by_mixture"]),
-            _percent(model["regret_of_recommended"]),
-            _interval(model["params_opt"], format_quantity),
+            format_share(model["expected_regret"]),
+            format_share(model["regret_by_mixture"]),
+            format_share(model["regret_of_recommended"]),
+            format_interval(model["params_opt"], format_quantity),
         ]
         for model in document["models"]
     ]
@@ -196,16 +234,13 @@ def _say_of_weights(document: dict[str, Any]) -> None:
     console().print(f"weights, {_WEIGHTS[document['weights_by']]}{why}: {named}")
 
 
-def _interval(value: dict[str, float], write: Any) -> str:
-    return f"{write(value['low'])} to {write(value['high'])}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+def _percents(value: dict[str, float]) -> str:
+    """Write an interval of shares with one sign of per cent."""
+    return format_interval(value, lambda share: format_share(share).removesuffix(" %")) + " %"
 
 
 def _compute(flops: float) -> str:
-    return format_quantity(flops) if math.isfinite(flops) else "never"
+    return format_flops(flops) if math.isfinite(flops) else "never"
 
 
 def _warn_of_convergence(document: dict[str, Any]) -> None:
@@ -220,5 +255,13 @@ _WEIGHTS = {
     "given": "as given",
 }
 """How it is said what weights rest on."""
+MOST_SERVED = 0.9
+"""Share of a budget spent on serving beyond which there is a warning."""
+
+_SIDES = {
+    "extrapolation_params": "size beyond the runs",
+    "extrapolation_tokens": "tokens beyond the runs",
+    "extrapolation": "compute beyond the runs",
+}
 
 _PERSON = {"accelerator_hours": "accelerator-hours", "money": "money"}

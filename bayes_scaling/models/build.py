@@ -11,11 +11,14 @@ from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.doubts import warn_before_fitting
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pymc as pm
 
 
-def build_model(runs: pd.DataFrame, spec: str | Path | Spec = "parametric") -> pm.Model:
+def build_model(
+    runs: pd.DataFrame, spec: str | Path | Spec = "parametric", *, centre_loss: np.ndarray | None = None
+) -> pm.Model:
     """Build the PyMC model of these runs, for whoever wants to sample, extend or inspect it.
 
     Parameters
@@ -24,6 +27,9 @@ def build_model(runs: pd.DataFrame, spec: str | Path | Spec = "parametric") -> p
         Table of runs, as `read_runs` returns it.
     spec : str, Path or Spec
         Name of a model spec, path of a TOML file, or a Spec.
+    centre_loss : ndarray, dims ("run",), optional
+        Losses that priors are centred at in place of the runs' own: in calibration the priors must
+        be the same for all losses that they predict.
 
     Returns
     -------
@@ -41,10 +47,10 @@ def build_model(runs: pd.DataFrame, spec: str | Path | Spec = "parametric") -> p
     if spec.law == "chinchilla":
         from bayes_scaling.models.parametric import build_parametric
 
-        return build_parametric(runs, spec)
+        return build_parametric(runs, spec, centre_loss=centre_loss)
     from bayes_scaling.models.isoflop import build_isoflop
 
-    return build_isoflop(runs, spec)
+    return build_isoflop(runs, spec, centre_loss=centre_loss)
 
 
 def runs_of_model(runs: pd.DataFrame, spec: Spec) -> pd.DataFrame:

@@ -35,7 +35,7 @@ SCATTERS = ("params_scatter", "loss_scatter", "kappa_scatter")
 """Of each of `LEVELS`, over the profiles of a recipe."""
 
 
-def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
+def build_isoflop(runs: pd.DataFrame, spec: Spec, *, centre_loss: np.ndarray | None = None) -> pm.Model:
     """Build the hierarchical IsoFLOP model of these runs.
 
     Parameters
@@ -45,6 +45,8 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         `budget` (FLOP) and, if there, `recipe` and `loss_se` (in the loss's unit).
     spec : Spec
         Noise, priors and pooling of a model whose law is "isoflop-parabola" or "isoflop-skewed".
+    centre_loss : ndarray, dims ("run",), optional
+        Losses that priors are centred at in place of the runs' own.
 
     Returns
     -------
@@ -65,9 +67,12 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     check_supports(spec)
     data = {name: runs[name].to_numpy(float) for name in ("params", "flops", "loss", "budget")}
     recipe = recipes_told_apart(runs, spec)
-    centre = isoflop.reference(**data, recipe=recipe)
+    middle = data["loss"] if centre_loss is None else centre_loss
+    centre = isoflop.reference(**{**data, "loss": middle}, recipe=recipe)
     several = recipe is not None
-    levels, errors, estimates = _estimates(centre, np.log(data["loss"]), skewed="alpha" in spec.law_priors)
+    levels, errors, slopes, estimates = _estimates(
+        centre, np.log(data["loss"]), skewed="alpha" in spec.law_priors, growing=spec.noise.growth == "loss"
+    )
 
     coords: dict[str, Any] = {"run": runs["run_id"].to_list()}
     if several:
@@ -114,10 +119,19 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             log_loss_ratio + at_frontier,
             pt.log(own["kappa"]) + own["kappa_slope"] * at_budget,
         )
+        # Where a profile has its minimum depends on the skew that it is fitted with.
+        exponents = [pt.log(own[name]) for name in ("alpha", "beta") if name in own]
+
+        def by_skew(level: str, estimate: np.ndarray, slopes: np.ndarray) -> Any:
+            given = pm.Data(f"{level}_estimate", estimate, dims=dim)
+            for name, exponent, slope in zip(("alpha", "beta"), exponents, slopes.T, strict=False):
+                given = given + pm.Data(f"{level}_by_{name}", slope, dims=dim) * exponent
+            return given
+
         at, least, log_kappa = (
-            whitened_normal(level, mean, own[scatter], estimate=estimate, error=error, dim=dim)
-            for level, scatter, mean, estimate, error in zip(
-                LEVELS, SCATTERS, means, levels, errors, strict=True
+            whitened_normal(level, mean, own[scatter], estimate=by_skew(level, *known), error=error, dim=dim)
+            for level, scatter, mean, error, *known in zip(
+                LEVELS, SCATTERS, means, errors, levels, slopes, strict=True
             )
         )
         # A run's own compute moves it along the frontier, away from where its budget's mean lies.
@@ -148,6 +162,7 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             typical_loss=typical_loss,
             flops=data["flops"],
             loss=data["loss"],
+            centre_loss=middle,
             loss_se=runs["loss_se"].to_numpy(float) if "loss_se" in runs else None,
             recipe=centre.recipe if several else None,
             to_runs=to_runs if several else None,
@@ -215,10 +230,10 @@ def _law(spec: Spec, centre: isoflop.Reference, estimates: Estimates, *, several
 
 
 def _estimates(
-    centre: isoflop.Reference, log_loss: np.ndarray, *, skewed: bool
-) -> tuple[np.ndarray, np.ndarray, Estimates]:
-    """Estimate every profile, and every recipe, by their own runs."""
-    levels, errors, by_recipe = [], [], []
+    centre: isoflop.Reference, log_loss: np.ndarray, *, skewed: bool, growing: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Estimates]:
+    """Estimate every profile, at log alpha = log beta = 0 and how it moves with them, and every recipe."""
+    levels, errors, slopes, by_recipe = [], [], [], []
     for i in range(len(centre.recipes)):
         rows, profiles = centre.recipe == i, centre.profile_recipe == i
         found = profile_estimates(
@@ -227,9 +242,11 @@ def _estimates(
             centre.profile[rows] - centre.profile[rows].min(),
             int(profiles.sum()),
             skewed=skewed,
+            growing=growing,
         )
-        levels.append(found.levels)
+        levels.append(found.levels - found.slopes @ found.skew)
         errors.append(found.errors)
+        slopes.append(found.slopes)
         by_recipe.append(recipe_estimates(found, centre.log_compute_budget[profiles]))
     names = {name for each in by_recipe for name in each}
     estimates = {
@@ -239,7 +256,8 @@ def _estimates(
         )
         for name in names
     }
-    return np.concatenate(levels, axis=1), np.concatenate(errors, axis=1), estimates
+    together = [np.concatenate(each, axis=1) for each in (levels, errors, slopes)]
+    return together[0], together[1], together[2], estimates
 
 
 def _middle(estimates: Estimates, name: str) -> float:

@@ -20,6 +20,7 @@ def noise_scale(
     sigma: Any,
     sigma_growth: Any = None,
     compute_ratio: Any = None,
+    loss_ratio: Any = None,
     relative_se: Any = None,
 ) -> Any:
     """Scale of each run's noise, relative to the loss.
@@ -29,11 +30,13 @@ def noise_scale(
     noise : Noise
         The spec's noise.
     sigma : array
-        Scale at the runs' typical compute, relative to the loss.
+        Scale at the runs' typical compute, or typical loss, relative to the loss.
     sigma_growth : array, optional
-        g in sigma (C / C0)^-g; needed where `noise.growth` is "compute".
+        g in sigma (C / C0)^-g or sigma (L / L0)^g; needed unless `noise.growth` is "constant".
     compute_ratio : array, dims ("run",), optional
-        C / C0 of each run, with C0 the geometric mean.
+        C / C0 of each run, with C0 the geometric mean; needed where `noise.growth` is "compute".
+    loss_ratio : array, dims ("run",), optional
+        L / L0 of each run, with L what the law predicts and L0 the typical loss; needed where it is "loss".
     relative_se : array, dims ("run",), optional
         Known standard error of each loss in units of the noise's scale, as from `relative_se`. Adds in
         squares: exactly so for Normal noise, by its variance for Laplace noise, and to the scale, not to the
@@ -44,7 +47,11 @@ def noise_scale(
     array
         Scalar, or dims ("run",) where runs differ.
     """
-    scale = sigma if noise.growth == "constant" else sigma * compute_ratio**-sigma_growth
+    scale = sigma
+    if noise.growth == "compute":
+        scale = sigma * compute_ratio**-sigma_growth
+    elif noise.growth == "loss":
+        scale = sigma * loss_ratio**sigma_growth
     if relative_se is None:
         return scale
     # A Laplace distribution of scale b has the variance 2 b^2.
@@ -107,6 +114,7 @@ def noise_distribution(
     typical_loss: Any,
     flops: np.ndarray,
     loss: np.ndarray,
+    centre_loss: np.ndarray,
     loss_se: np.ndarray | None,
     recipe: np.ndarray | None = None,
     to_runs: Callable[[Any], Any] | None = None,
@@ -121,9 +129,10 @@ def noise_distribution(
     mu : TensorVariable, dims ("run",)
         Loss that the law predicts.
     typical_loss : TensorVariable
-        Scalar; the unit of sigma where the raw loss scatters, unless recipes are told apart.
-    flops, loss, loss_se : ndarray, dims ("run",)
-        FLOPs of each run, observed losses, and their standard errors if known.
+        Scalar; the unit of the loss, unless recipes are told apart.
+    flops, loss, centre_loss, loss_se : ndarray, dims ("run",)
+        FLOPs of each run, observed losses, those whose typical one the noise is relative to, and the standard
+        errors of the losses if known.
     recipe : ndarray of int, dims ("run",), optional
         Of which recipe each run is, where they are told apart.
     to_runs : callable, optional
@@ -154,10 +163,14 @@ def noise_distribution(
     }
     if to_runs is not None:
         parameters = {name: to_runs(values) for name, values in parameters.items()}
-    compute_ratio, typical = noise_reference(loss, flops, recipe)
-    inputs = {}
+    compute_ratio, typical = noise_reference(centre_loss, flops, recipe)
+    unit, inputs = typical_loss, {}
+    if several and (noise.scale == "raw" or noise.growth == "loss"):
+        unit = pm.Data("noise_loss", typical, dims="run")
     if noise.growth == "compute":
         inputs["compute_ratio"] = pm.Data("compute_ratio", compute_ratio, dims="run")
+    elif noise.growth == "loss":
+        inputs["loss_ratio"] = mu / unit
     if loss_se is not None:
         inputs["relative_se"] = pm.Data("relative_se", relative_se(noise, loss, loss_se, typical), dims="run")
     scale = noise_scale(
@@ -168,7 +181,6 @@ def noise_distribution(
     if noise.scale == "log":
         name, location, observed = "log_loss", pt.log(mu), np.log(loss)
     else:
-        unit = pm.Data("noise_loss", typical, dims="run") if several else typical_loss
         name, location, observed, scale = "loss", mu, loss, scale * unit
     return getattr(pm, noise.family)(
         name,
@@ -206,10 +218,23 @@ def log_density(
     DataArray, dims ("chain", "draw", "run")
         In nats.
     """
-    if noise.scale == "log":
-        z = (np.log(loss) - np.log(mu)) / scale
-        return _standard_log_density(noise.family, z, nu) - np.log(scale) - np.log(loss)
-    return _standard_log_density(noise.family, (loss - mu) / scale, nu) - np.log(scale)
+    density = _standard_log_density(noise.family, noise_deviation(noise, loss, mu, scale), nu)
+    return density - np.log(scale) - (np.log(loss) if noise.scale == "log" else 0.0)
+
+
+def noise_deviation(noise: Noise, loss: xr.DataArray, mu: xr.DataArray, scale: Any) -> xr.DataArray:
+    """By how many scales of the noise a loss lies above the law's.
+
+    Parameters
+    ----------
+    noise, loss, mu, scale
+        As for `log_density`.
+
+    Returns
+    -------
+    DataArray, dims ("chain", "draw", "run")
+    """
+    return (np.log(loss) - np.log(mu) if noise.scale == "log" else loss - mu) / scale
 
 
 def draw_losses(

@@ -51,7 +51,7 @@ class _Centre(NamedTuple):
     all: dict[str, float]
 
 
-def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
+def build_parametric(runs: pd.DataFrame, spec: Spec, *, centre_loss: np.ndarray | None = None) -> pm.Model:
     """Build the parametric model of these runs.
 
     Parameters
@@ -61,6 +61,8 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         and, if there, `recipe` and `loss_se` (in the loss's unit).
     spec : Spec
         Noise, priors and pooling of a model whose law is "chinchilla".
+    centre_loss : ndarray, dims ("run",), optional
+        Losses that priors are centred at in place of the runs' own.
 
     Returns
     -------
@@ -80,7 +82,8 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
     recipe = recipes_told_apart(runs, spec)
     _check_bearable(runs, spec, recipe)
     data = {name: runs[name].to_numpy(float) for name in ("params", "tokens", "flops", "loss")}
-    centre, several = _centre(data, recipe), recipe is not None
+    middle = data["loss"] if centre_loss is None else centre_loss
+    centre, several = _centre({**data, "loss": middle}, recipe), recipe is not None
     logs = {name: np.log(values / centre.own[name][centre.number]) for name, values in data.items()}
 
     coords: dict[str, Any] = {"run": runs["run_id"].to_list()}
@@ -98,7 +101,8 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
         log_tokens = pm.Data("log_tokens", logs["tokens"], dims="run")
         to_runs = membership("recipe_member", centre.number, len(centre.recipes), "run") if several else None
 
-        estimates = law_estimates(logs, centre.number) if several else {}
+        growing = spec.noise.growth == "loss"
+        estimates = law_estimates(logs, centre.number, growing=growing) if several else {}
         if spec.pooling:
             law = _pooled_law(spec, centre, estimates, several=several)
             rest = 1 - law["irreducible"]
@@ -125,6 +129,7 @@ def build_parametric(runs: pd.DataFrame, spec: Spec) -> pm.Model:
             typical_loss=typical_loss,
             flops=data["flops"],
             loss=data["loss"],
+            centre_loss=middle,
             loss_se=runs["loss_se"].to_numpy(float) if "loss_se" in runs else None,
             recipe=centre.number if several else None,
             to_runs=to_runs,

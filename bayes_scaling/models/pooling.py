@@ -22,7 +22,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_scaling.models.plain import PLAIN
-from bayes_scaling.models.priors import check_positive, prior_distribution, prior_variable
+from bayes_scaling.models.priors import check_positive, prior_distribution, prior_draws, prior_variable
 from bayes_scaling.models.spec import LINKS, SHIFTED, Spec
 from bayes_scaling.models.whitened import UNKNOWN, Anchored, whitened_normal
 
@@ -76,18 +76,21 @@ def population(
         A scalar, or dims ("recipe",) where nothing is pooled: each recipe's own.
     """
     prior = spec.priors[name]
+    near_zero = name.endswith("_scatter")
     if not several:
-        return prior_variable(name, prior)
+        start = _start(name, estimates)
+        return prior_variable(name, prior, near_zero=near_zero, start=start)
     how = spec.pooling[name]
     if how == "none":
-        return prior_variable(name, prior, dim="recipe")
+        return prior_variable(name, prior, dim="recipe", near_zero=near_zero)
     if how == "full":
-        return prior_variable(f"{name}_typical" if name in SHIFTED else name, prior, of=name)
+        own_name = f"{name}_typical" if name in SHIFTED else name
+        return prior_variable(own_name, prior, of=name, near_zero=near_zero)
     link = _LINKS[LINKS.get(name, "log")]
-    spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"])
+    spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"], near_zero=True)
     estimate, error = _estimates_of(name, estimates)
     distribution = prior_distribution(name, prior)
-    draws = link.forward(distribution(size=2000)).eval(mode=PLAIN)
+    draws = link.forward(pt.as_tensor(prior_draws(name, prior))).eval(mode=PLAIN)
 
     def random(*inputs: Any) -> Any:
         # What is not the prior's is there for the transform alone.
@@ -159,6 +162,22 @@ def own_values(
         dim="recipe",
     )
     return own if not link.suffix else pm.Deterministic(name, link.backward(own), dims="recipe")
+
+
+def _start(name: str, estimates: Estimates | None) -> Any:
+    """Draw about what the runs say of one recipe's parameter, twice as far as they can be wrong.
+
+    From the priors alone a chain may find a mode without mass, such as minima on the wrong side of every run,
+    and stay there.
+    """
+    (estimate,), (error,) = (estimates or {}).get(name, ([0.0], [UNKNOWN]))
+    if error >= UNKNOWN:
+        return None
+    middle, width = (
+        pm.Data(f"{name}_start{suffix}", value)
+        for suffix, value in (("", estimate), ("_sd", 2 * min(error, 0.25)))
+    )
+    return _LINKS[LINKS.get(name, "log")].backward(pm.Normal.dist(middle, width))
 
 
 def _estimates_of(name: str, estimates: Estimates | None) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from bayes_scaling.laws import isoflop
+from bayes_scaling.models.noise_estimates import ROUNDS, NoiseEstimates, noise_estimates
 from bayes_scaling.models.whitened import UNKNOWN
 
 LEVELS = ("log_params_min", "log_loss_min", "log_kappa")
@@ -29,18 +30,28 @@ class ProfileEstimates(NamedTuple):
     """Of `LEVELS`; dims ("level", "profile"); 0 where a profile has no minimum of its own."""
     errors: np.ndarray
     """Given the skew; dims ("level", "profile"); `UNKNOWN` there."""
+    slopes: np.ndarray
+    """By how much the estimates move with log alpha and log beta; dims ("level", "profile", "exponent")."""
     skew: np.ndarray
     """log alpha and log beta; empty of parabolas."""
     skew_errors: np.ndarray
     """Of `skew`."""
     spread: float
-    """Robust standard deviation of the log losses about the profiles; NaN if nothing can be said."""
+    """Robust standard deviation of the log losses about profiles of the typical loss; NaN if unknown."""
+    growth: float
+    """Power of the loss with which it grows."""
     spare: int
     """Runs beyond those that the profiles' parameters use up."""
 
 
 def profile_estimates(
-    log_params: np.ndarray, log_loss: np.ndarray, profile: np.ndarray, profiles: int, *, skewed: bool
+    log_params: np.ndarray,
+    log_loss: np.ndarray,
+    profile: np.ndarray,
+    profiles: int,
+    *,
+    skewed: bool,
+    growing: bool,
 ) -> ProfileEstimates:
     """Fit the profiles of one recipe by least squares, each with a minimum of its own, all with one skew.
 
@@ -54,6 +65,8 @@ def profile_estimates(
         How many there are.
     skewed : bool
         Slices through a Chinchilla law instead of parabolas.
+    growing : bool
+        Whether the noise may grow with the loss.
 
     Returns
     -------
@@ -61,12 +74,15 @@ def profile_estimates(
     """
     levels, errors = np.zeros((3, profiles)), np.full((3, profiles), UNKNOWN)
     nothing = np.full(2 if skewed else 0, _SKEW)
+    slopes = np.zeros((3, profiles, len(nothing)))
     start = {i: _vertex(log_params[profile == i], log_loss[profile == i]) for i in range(profiles)}
     known = [i for i in range(profiles) if start[i] is not None]
     rows = np.isin(profile, known)
     spare = int(rows.sum()) - 3 * len(known)
     if spare < 1:
-        return ProfileEstimates(levels, errors, nothing, np.full(len(nothing), UNKNOWN), np.nan, 0)
+        return ProfileEstimates(
+            levels, errors, slopes, nothing, np.full(len(nothing), UNKNOWN), np.nan, 0.0, 0
+        )
     x, y, index = log_params[rows], log_loss[rows], np.searchsorted(known, profile[rows])
     point = np.concatenate([np.array([start[i] for i in known], dtype=float).T.ravel(), nothing])
 
@@ -77,25 +93,35 @@ def profile_estimates(
             rise = isoflop.rise(np.clip(x - at, -50, 50), **skew)
             return y - least - np.log1p(np.minimum(np.exp(log_kappa) * np.maximum(rise, 0), 1e100))
 
-    def scaled(point: np.ndarray, spread: float) -> np.ndarray:
+    def scaled(point: np.ndarray, spreads: np.ndarray) -> np.ndarray:
         held = (point[3 * len(known) :] - _SKEW) / _SKEW_SD
-        return np.concatenate([misses(point) / spread, held])
+        return np.concatenate([misses(point) / spreads, held])
 
-    # A few runs far off would widen a standard deviation, and pull at a square.
-    spread = _robust_sd(misses(point), spare)
-    for _ in range(2):
-        found = least_squares(scaled, point, loss="soft_l1", x_scale="jac", max_nfev=200, args=(spread,))
-        point, spread = found.x, _robust_sd(misses(found.x), spare)
+    def noise_about(point: np.ndarray) -> NoiseEstimates:
+        away = misses(point)
+        return noise_estimates(away, y - away, parameters=3 * len(known), growing=growing)
+
+    noise = noise_about(point)
+    for _ in range(ROUNDS):
+        before = noise
+        found = least_squares(
+            scaled, point, loss="soft_l1", x_scale="jac", max_nfev=200, args=(noise.spreads,)
+        )
+        point = found.x
+        noise = noise_about(point)
+        if noise.settled(before):
+            break
     for i, number in enumerate(known):
         own = found.jac[:, [i, i + len(known), i + 2 * len(known)]]
+        inverse = np.linalg.pinv(own)
         levels[:, number] = point[: 3 * len(known)].reshape(3, -1)[:, i]
-        errors[:, number] = np.sqrt(np.diag(np.linalg.pinv(own.T @ own)))
+        errors[:, number] = np.sqrt(np.diag(inverse @ inverse.T))
+        slopes[:, number] = -inverse @ found.jac[:, 3 * len(known) :]
     skew_errors = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)))[3 * len(known) :]
     lost = ~np.isfinite(levels).all(axis=0) | (errors > 10).any(axis=0)
-    levels[:, lost], errors[:, lost] = 0, UNKNOWN
-    return ProfileEstimates(
-        levels, np.clip(errors, 1e-6, UNKNOWN), point[3 * len(known) :], skew_errors, spread, spare
-    )
+    levels[:, lost], errors[:, lost], slopes[:, lost] = 0, UNKNOWN, 0
+    errors, skew = np.clip(errors, 1e-6, UNKNOWN), point[3 * len(known) :]
+    return ProfileEstimates(levels, errors, slopes, skew, skew_errors, noise.spread, noise.growth, spare)
 
 
 def recipe_estimates(found: ProfileEstimates, log_compute: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -129,6 +155,7 @@ def recipe_estimates(found: ProfileEstimates, log_compute: np.ndarray) -> dict[s
     if np.isfinite(found.spread):
         # That of the logarithm of a standard deviation; heavy tails take their share.
         estimates["sigma"] = float(np.log(found.spread)), 1.5 / np.sqrt(found.spare)
+        estimates["sigma_growth"] = found.growth, 5 / np.sqrt(found.spare)
     skew = zip(("alpha", "beta"), found.skew, found.skew_errors, strict=False)
     return estimates | {name: (float(value), float(error)) for name, value, error in skew}
 
@@ -144,7 +171,8 @@ def _line(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, 
         weights = 1 / (error**2 + scatter**2 + 1e-12)
         covariance = np.linalg.inv(powers.T @ (weights[:, None] * powers))
         line = covariance @ (powers.T @ (weights * y))
-        scatter = _robust_sd(y - powers @ line, len(x) - 2)
+        away = y - powers @ line
+        scatter = noise_estimates(away, np.zeros_like(away), parameters=2, growing=False).spread
     return line, np.sqrt(np.diag(covariance))
 
 
@@ -158,8 +186,3 @@ def _vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float] | None:
         return None
     at = -slope / (2 * square)
     return at, level - square * at**2, np.log(square)
-
-
-def _robust_sd(misses: np.ndarray, spare: int) -> float:
-    sd = 1.4826 * float(np.median(np.abs(misses))) * np.sqrt(len(misses) / max(spare, 1))
-    return max(sd, 1e-6)

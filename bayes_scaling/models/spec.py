@@ -22,7 +22,7 @@ CHOICES = {
     "law": ("chinchilla", "isoflop-parabola", "isoflop-skewed"),
     "noise.family": ("StudentT", "Laplace", "Normal"),
     "noise.scale": ("log", "raw"),
-    "noise.growth": ("constant", "compute"),
+    "noise.growth": ("constant", "compute", "loss"),
     "pooling": ("none", "partial", "full"),
 }
 """The values that a spec may choose from, by the key's place in the file."""
@@ -55,6 +55,7 @@ BOUNDED = {
 LINKS = {
     "a": "identity",
     "kappa_slope": "identity",
+    "sigma_growth": "identity",
     "irreducible": "logit",
     "params_share": "logit",
     "share": "none",
@@ -77,7 +78,7 @@ class Noise:
         "log": the log loss scatters, with standard scale sigma. "raw": the loss does, with
         sigma times the typical loss.
     growth : str
-        "constant": one sigma. "compute": sigma grows towards small compute.
+        "constant": one sigma. "compute": it grows towards small compute. "loss": it grows with the loss.
     """
 
     family: str = "StudentT"
@@ -90,7 +91,7 @@ class Noise:
         names = ["sigma"]
         if self.family == "StudentT":
             names.append("nu")
-        if self.growth == "compute":
+        if self.growth != "constant":
             names.append("sigma_growth")
         return tuple(names)
 

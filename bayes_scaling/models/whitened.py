@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.dist_math import normal_lcdf
 from pymc.distributions.transforms import Transform
 
 UNKNOWN = 1e3
 """Error of an estimate that a group's data do not give, in units far beyond any spread of groups."""
 
 
-def whitened_normal(
-    name: str, mean: Any, sd: Any, *, estimate: np.ndarray, error: np.ndarray, dim: str
-) -> Any:
+def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.ndarray, dim: str) -> Any:
     """Add a vector with a Normal prior to the model being built, sampled in coordinates without a funnel.
 
     Parameters
@@ -33,8 +32,10 @@ def whitened_normal(
         Name of the variable.
     mean, sd : TensorVariable
         Of its prior.
-    estimate, error : ndarray, dims (dim,)
-        Of each element by its own data alone; the error is `UNKNOWN` where they say nothing.
+    estimate : ndarray or TensorVariable, dims (dim,)
+        Of each element by its own data alone; may depend on other variables of the model.
+    error : ndarray, dims (dim,)
+        Of the estimates; `UNKNOWN` where the data say nothing.
     dim : str
         Name of its dimension.
 
@@ -42,27 +43,34 @@ def whitened_normal(
     -------
     TensorVariable
     """
-    estimates = pm.Data(f"{name}_estimate", estimate, dims=dim)
-    errors = pm.Data(f"{name}_error", error, dims=dim)
-    # PyMC can use data in a transform only if the model's own graph holds them: hence the zero.
-    return pm.Normal(
-        name, mean + 0 * (estimates + errors), sd, dims=dim, default_transform=Whitened(estimates, errors)
+    if isinstance(estimate, np.ndarray):
+        estimate = pm.Data(f"{name}_estimate", estimate, dims=dim)
+
+    # A transform sees its variable's inputs and nothing else: hence the two that the distribution ignores.
+    def normal(mu: Any, sigma: Any, _estimate: Any, _error: Any, size: Any) -> Any:
+        return pm.Normal.dist(mu, sigma, size=size)
+
+    def density(value: Any, mu: Any, sigma: Any, _estimate: Any, _error: Any) -> Any:
+        return pm.logp(pm.Normal.dist(mu, sigma), value)
+
+    return pm.CustomDist(
+        name,
+        mean,
+        sd,
+        estimate,
+        pm.Data(f"{name}_error", error, dims=dim),
+        dist=normal,
+        logp=density,
+        signature="(),(),(),()->()",
+        default_transform=Whitened(),
+        dims=dim,
     )
 
 
 class Whitened(Transform):
-    """Transform of a vector with a Normal prior, one element a group.
-
-    Parameters
-    ----------
-    estimate, error : TensorVariable
-        Of each group by its own data alone; an error far above any sigma where they say nothing.
-    """
+    """Transform of a vector with a Normal prior, one element a group; inputs as in `whitened_normal`."""
 
     name = "whitened"
-
-    def __init__(self, estimate: Any, error: Any) -> None:
-        self.estimate, self.error = estimate, error
 
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From the parameter to the sampler's coordinate."""
@@ -80,10 +88,42 @@ class Whitened(Transform):
         return pt.log(sd) + pt.zeros_like(value)
 
     def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
-        # A Normal's inputs end with its mu and its sigma.
-        mu, sigma = inputs[-2:]
-        own, prior = self.error**2, sigma**2
-        return (self.estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
+        # After the size.
+        mu, sigma, estimate, error = inputs[1:5]
+        own, prior = error**2, sigma**2
+        return (estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
+
+
+class NearZero(Transform):
+    """Transform of a standard deviation that the data may not tell from zero.
+
+    On the logarithm, the sampler's usual coordinate, all that is as good as zero is an endless slope. Here
+    the coordinate is the standard normal that has the same quantile as an exponential distribution: zero lies
+    as far out as a normal distribution's tail does.
+
+    Parameters
+    ----------
+    scale : float
+        Of the exponential distribution: the prior's own, roughly.
+    """
+
+    name = "near_zero"
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def forward(self, value: Any, *_: Any) -> Any:
+        """From the parameter to the sampler's coordinate."""
+        return -np.sqrt(2) * pt.erfcinv(-2 * pt.expm1(-value / self.scale))
+
+    def backward(self, value: Any, *_: Any) -> Any:
+        """From the sampler's coordinate to the parameter."""
+        return -self.scale * normal_lcdf(0.0, 1.0, -value)
+
+    def log_jac_det(self, value: Any, *_: Any) -> Any:
+        """Logarithm of the slope of `backward`."""
+        log_density = -(value**2) / 2 - np.log(2 * np.pi) / 2
+        return np.log(self.scale) + log_density - normal_lcdf(0.0, 1.0, -value)
 
 
 class Anchored(Transform):

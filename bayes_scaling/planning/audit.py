@@ -11,11 +11,11 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.planning.optimum import extrapolation
 from bayes_scaling.planning.problem import Problem
 from bayes_scaling.planning.surface import surface_of
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.resources import resource_folder
-from bayes_scaling.sampling.artefact import require_converged
+from bayes_scaling.runs.doubts import warn_of_units
 
 COLUMNS = ("name", "params", "tokens")
 
@@ -26,7 +26,8 @@ def published_models() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a model: name, params (total parameters), tokens (trained on) and source.
+        A row a model: name, params (total parameters), tokens (trained on) and source. The label loss_unit in
+        `attrs` is that of losses a token, of which the models' tokens are.
 
     Raises
     ------
@@ -37,6 +38,8 @@ def published_models() -> pd.DataFrame:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     table = pd.DataFrame(content["models"])
     table["source"] = content["source"]
+    # Their tokens are those of common vocabularies, not bytes.
+    table.attrs["loss_unit"] = "nats/token"
     return table
 
 
@@ -89,8 +92,9 @@ def audit(
     Dataset
         regret (the share of its compute that the optimal plan would have saved at equal loss), loss,
         params_opt and tokens_opt (at its own compute), dims chain, draw, plan; oversized (the probability
-        that params_opt is smaller), params, tokens, compute in FLOPs and extrapolation, dims plan, whose
-        labels are the names.
+        that params_opt is smaller), params, tokens, compute in FLOPs and by what factor these three lie
+        outside the runs (extrapolation_params, extrapolation_tokens and, of compute, extrapolation; 1
+        inside), dims plan, whose labels are the names.
 
     Raises
     ------
@@ -98,10 +102,19 @@ def audit(
         If the table lacks a column, is empty, names a model twice, or holds what is no positive number.
     NotConvergedError
         If the fit is not converged and its use was not allowed.
+
+    Warns
+    -----
+    RunsWarning
+        If the table is labelled with another unit of the loss (`attrs["loss_unit"]`) than the runs of the fit
+        have.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
-    table = _checked(published_models() if models is None else models, "models")
+    require_usable(fit, allow_unconverged=allow_unconverged)
+    models = published_models() if models is None else models
+    table = _checked(models, "models")
     fitted = surface_of(fit, recipe)
+    if (theirs := models.attrs.get("loss_unit")) and (unit := fitted.labels.get("loss_unit")):
+        warn_of_units("these models", theirs, unit)
     problem = Problem(fitted.surface)
     params, tokens = (table[name].to_numpy(float)[:, None] for name in ("params", "tokens"))
     compute = np.asarray(problem.surface.compute(params, tokens))
@@ -124,8 +137,8 @@ def audit(
     )
     for name, values in (("params", params), ("tokens", tokens), ("compute", compute)):
         answer[name] = ("plan", values[:, 0])
-    beyond = extrapolation(answer["compute"].rename(plan="compute"), fitted.flops)
-    answer["extrapolation"] = ("plan", beyond.to_numpy())
+    beyond = fitted.extrapolation(params[:, 0], tokens[:, 0], compute[:, 0])
+    answer = answer.assign({name: ("plan", factors) for name, factors in beyond.items()})
     answer = answer.assign_coords(plan=table["name"].to_list())
     units = {"params": "parameters", "params_opt": "parameters", "tokens": "tokens", "tokens_opt": "tokens"}
     units |= {"compute": "FLOP", "loss": fitted.labels.get("loss_unit", "")}

@@ -12,7 +12,6 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.planning.choice import golden_section
 from bayes_scaling.planning.constraints import Limits, limits, one_positive
 from bayes_scaling.planning.mixture import Fits, fitted_of
-from bayes_scaling.planning.optimum import extrapolation
 from bayes_scaling.planning.plan import problem_of
 from bayes_scaling.planning.problem import Problem, blocks
 from bayes_scaling.planning.stacking import Weights
@@ -70,7 +69,8 @@ def plan_to_target(
     Dataset
         What `compute_to_target` says of the target, without its dim, and target and sure;
         recommended_params, _tokens, _compute (of training), _cost (with serving), both in FLOPs, _reaches
-        (the probability with which it reaches the target), _extrapolation and, of unique tokens, _epochs;
+        (the probability with which it reaches the target), _extrapolation, _extrapolation_params and
+        _extrapolation_tokens, of tokens to be served _serving_share and of unique tokens _epochs;
         served_tokens and unique_tokens as they were asked; recommended_loss, dims chain and draw; and
         lifetime, dims chain and draw: the least cost had one known the truth, in FLOPs. Of several fits also
         weight, dims fit.
@@ -96,7 +96,8 @@ def plan_to_target(
     params, tokens = _cheapest(problem, loss, sure, within, fitted)
     reached = problem.loss(params, tokens)
     compute = float(problem.surface.compute(params, tokens))
-    beyond = extrapolation(xr.DataArray([compute], dims="compute"), fitted.flops)
+    cost = float(problem.cost(params, tokens))
+    beyond = fitted.extrapolation(params, tokens, compute)
     answer = known.drop_vars("target").assign(
         {
             "target": loss,
@@ -104,10 +105,10 @@ def plan_to_target(
             "recommended_params": params,
             "recommended_tokens": tokens,
             "recommended_compute": compute,
-            "recommended_cost": float(problem.cost(params, tokens)),
+            "recommended_cost": cost,
             # The draw that decides the tokens reaches the target but for rounding.
             "recommended_reaches": float((reached <= loss * (1 + 1e-12)).mean()),
-            "recommended_extrapolation": float(beyond[0]),
+            **{f"recommended_{name}": float(factor) for name, factor in beyond.items()},
             "recommended_loss": fitted.draws(reached),
             "lifetime": fitted.draws(problem.least_cost(np.asarray(loss))),
         }
@@ -117,6 +118,7 @@ def plan_to_target(
         answer["recommended_epochs"] = tokens / problem.unique
     if problem.served:
         answer["served_tokens"] = problem.served
+        answer["recommended_serving_share"] = float(problem.cost(params, 0.0)) / cost
     for name, unit in (("compute", "FLOP"), ("cost", "FLOP"), ("params", "parameters"), ("tokens", "tokens")):
         answer[f"recommended_{name}"].attrs["units"] = unit
     answer["lifetime"].attrs["units"] = "FLOP"

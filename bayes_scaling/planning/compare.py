@@ -27,9 +27,9 @@ from bayes_scaling.planning.estimators import (
 )
 from bayes_scaling.planning.optimum import UNITS, check_budgets, extrapolation
 from bayes_scaling.planning.recipes import distinct_names
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.doubts import warn_before_fitting
-from bayes_scaling.sampling.artefact import require_converged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,8 +118,8 @@ def compare(
         compute: by what factor the budget lies outside the compute of the recipe's runs, of a posterior
         outside that of its own, of a published estimate outside that of all runs given. And by estimator:
         available, reason (why it is not), notes (a line each), prob inside its intervals, converged (false
-        only for a posterior that breaks a rule), runs, resamples and failed, how many of these gave no
-        estimate.
+        only for a posterior that breaks a rule), same_units (false only for what was published of losses in
+        another unit), runs, resamples and failed, how many of these gave no estimate.
 
         Along estimator two more coordinates say what a row is: method ("approach-1", "parametric", …) and
         recipe. Of several recipes, the approaches and each posterior that tells recipes apart have a row for
@@ -138,8 +138,9 @@ def compare(
     Warns
     -----
     RunsWarning
-        If a fit is of other runs than these, a recipe's FLOPs per parameter and token drift, or of several
-        recipes a curve is of none.
+        If a fit is of other runs than these, published estimates are of losses in another unit, a recipe's
+        FLOPs per parameter and token drift, the curves are of other runs, or of several recipes a curve is of
+        none.
     """
     check_prob(prob)
     budgets = check_budgets(compute)
@@ -148,7 +149,7 @@ def compare(
         raise InputError("fits must be a list of fits, as from fit or open_fit")
     # What comes from a saved fit can be refused before curves are read and resamples drawn, not after.
     for fit in fits:
-        require_converged(fit, allow_unconverged=allow_unconverged)
+        require_usable(fit, allow_unconverged=allow_unconverged)
     runs = check_runs(runs)
     if curves is not None and not isinstance(curves, xr.Dataset):
         from bayes_scaling.approaches.envelope import reduce_curves
@@ -185,7 +186,8 @@ def compare(
     estimators = [*approaches.values(), *posteriors]
     estimators += [[Row(name, reason=reason)] for name, reason in (unavailable or {}).items()]
     if published:
-        estimators += [[row] for row in published_rows(budgets, runs.attrs["params_count"])]
+        labels = {name: runs.attrs[name] for name in ("params_count", "loss_unit")}
+        estimators += [[row] for row in published_rows(budgets, **labels)]
     rows = _in_order(estimators, parts)
     return _table(rows, budgets, _extrapolation(budgets, runs), prob, runs.attrs)
 
@@ -227,6 +229,7 @@ def _table(
         "notes": ["\n".join(row.notes) for row in rows],
         "prob": [prob if np.isnan(row.prob) else row.prob for row in rows],
         "converged": [row.converged for row in rows],
+        "same_units": [row.same_units for row in rows],
         "runs": [row.runs for row in rows],
         "resamples": [row.resamples for row in rows],
         "failed": [row.failed for row in rows],

@@ -11,7 +11,7 @@ import numpy as np
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.problem import Problem
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity
 
 type Array = np.ndarray[Any, Any]
 
@@ -126,7 +126,7 @@ def allowed_sizes(problem: Problem, cost: float, within: Limits) -> Allowed:
     InputError
         If there is none: with the limits that contradict each other, and by what factor.
     """
-    budget = f"the budget of {format_quantity(cost)} FLOPs"
+    budget = f"the budget of {format_flops(cost)} FLOPs"
     lows, highs = {"min_params": within.min_params}, {"max_params": within.max_params}
     if np.isfinite(within.max_tokens):
         # Whoever may not buy more tokens can spend the rest on size alone.
@@ -149,7 +149,7 @@ def allowed_sizes(problem: Problem, cost: float, within: Limits) -> Allowed:
             f"max_params and max_tokens contradict each other: with at most "
             f"{format_quantity(within.max_tokens)} tokens {budget} can only be spent from {least} parameters "
             f"on, {factor} the {most} that max_params allows; raise either by that factor, or lower the "
-            f"budget to {format_quantity(float(problem.cost(within.max_params, within.max_tokens)))}"
+            f"budget to {format_flops(float(problem.cost(within.max_params, within.max_tokens)))}"
         )
     reasons = {name: bound for name, bound in (lows | highs).items() if 0 < bound < np.inf}
     if within.sizes is None:

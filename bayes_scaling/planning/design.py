@@ -21,8 +21,8 @@ from bayes_scaling.planning.pilots import RUNG, Pilots, bought, candidates, isof
 from bayes_scaling.planning.problem import Problem
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.planning.surface import surface_of
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.quantities import format_quantity
-from bayes_scaling.sampling.artefact import require_converged
 
 type Array = np.ndarray[Any, Any]
 
@@ -103,7 +103,7 @@ def design(
     The batch is found by a linear approximation, greedily and then by exchanges of two runs; what it promises
     is the regret of decisions by a nonlinear rule. See `planning.exchange` and `planning.forecast`.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
+    require_usable(fit, allow_unconverged=allow_unconverged)
     check_prob(prob)
     budget, compute = one_positive("target", target), one_positive("pilot", pilot)
     largest = None if max_run is None else one_positive("max_run", max_run)
@@ -137,7 +137,9 @@ def design(
                 np.exp([np.quantile(known.log_best, levels), middle + np.quantile(error, levels)]),
             ),
             "isoflop_regret": forecast(known, outcomes(own, surface, grid)).expected_regret,
-            "extrapolation": float(extrapolation(xr.DataArray([budget], dims="compute"), fitted.flops)[0]),
+            "extrapolation": float(
+                extrapolation(xr.DataArray([budget], dims="compute"), fitted.runs["flops"])[0]
+            ),
             "worth": (before - after[-1].expected_regret) * budget / batch.compute.sum(),
             "target": budget,
             "pilot": compute,

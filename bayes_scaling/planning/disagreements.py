@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 
 def disagreements(comparison: xr.Dataset) -> list[str]:
@@ -24,10 +24,11 @@ def disagreements(comparison: xr.Dataset) -> list[str]:
     -------
     list of str
         For each recipe by itself, and what is of all runs, and each budget: a sentence for each pair of
-        estimators whose intervals of N_opt do not overlap, with
+        estimators whose intervals of N_opt do not overlap, or one of which was published without an interval
+        and lies outside the other's, with
         the share of the compute misspent by each if the other is right; then one for each whose intervals of
-        the loss at the optimum do not. An N_opt that was published without an interval counts as a point, and
-        two of those are not compared; nor is a published loss, which is of other data.
+        the loss at the optimum do not overlap. Two that were published without an interval are not compared;
+        nor is a published loss, which is of other data, nor anything published in other units than the runs'.
 
     Raises
     ------
@@ -38,16 +39,18 @@ def disagreements(comparison: xr.Dataset) -> list[str]:
         raise InputError("disagreements takes what compare returns, and this Dataset is not")
     sentences = []
     for recipe in _recipes(comparison):
-        own = comparison.isel(estimator=np.flatnonzero(comparison["recipe"] == recipe))
+        own = comparison.isel(
+            estimator=np.flatnonzero((comparison["recipe"] == recipe) & comparison["same_units"])
+        )
         for i, compute in enumerate(comparison["compute"].values):
             at = own.isel(compute=i)
             where = f"{recipe}, at" if recipe else "at"
-            where = f"{where} {format_quantity(float(compute))} FLOP"
-            for one, other, ranges in _apart(at, "params_opt", format_quantity):
-                sentences.append(f"{where} N_opt of {ranges} do not overlap: {_cost(at, one, other)}")
+            where = f"{where} {format_flops(float(compute))} FLOP"
+            for one, other, how in _apart(at, "params_opt", "N_opt", format_quantity):
+                sentences.append(f"{where} {how}: {_cost(at, one, other)}")
             known = at.isel(estimator=np.flatnonzero(at["loss_opt"].sel(statistic="low").notnull()))
-            for _, _, ranges in _apart(known, "loss_opt", "{:.4g}".format):
-                sentences.append(f"{where} the loss at the optimum of {ranges} do not overlap")
+            for _, _, how in _apart(known, "loss_opt", "the loss at the optimum", "{:.4g}".format):
+                sentences.append(f"{where} {how}")
     return sentences
 
 
@@ -61,20 +64,28 @@ def _recipes(comparison: xr.Dataset) -> list[str]:
     return list(dict.fromkeys(comparison["recipe"].values.tolist()))
 
 
-def _apart(at: xr.Dataset, quantity: str, write: Callable[[float], str]) -> Iterator[tuple[str, str, str]]:
-    """Find the pairs whose intervals do not overlap, and say their ranges."""
+def _apart(
+    at: xr.Dataset, quantity: str, words: str, write: Callable[[float], str]
+) -> Iterator[tuple[str, str, str]]:
+    """Find the pairs that contradict each other, and say how."""
     known = {str(name): _range(at.sel(estimator=name), quantity) for name in at["estimator"].values}
     said = dict(zip(known, at["method"].values.tolist(), strict=True))
     for (one, (low, high)), (other, (other_low, other_high)) in combinations(known.items(), 2):
         # Where nothing is known neither comparison holds.
-        apart = high < other_low or other_high < low
-        if apart and (low < high or other_low < other_high):
-            yield (
-                one,
-                other,
-                f"{said[one]} ({_said(low, high, write)}) and of "
-                f"{said[other]} ({_said(other_low, other_high, write)})",
+        if not (high < other_low or other_high < low):
+            continue
+        if low < high and other_low < other_high:
+            ranges = (f"{write(low)} to {write(high)}", f"{write(other_low)} to {write(other_high)}")
+            how = f"{words} of {said[one]} ({ranges[0]}) and of {said[other]} ({ranges[1]}) do not overlap"
+            yield one, other, how
+        elif low < high or other_low < other_high:
+            point, wide = (other, one) if low < high else (one, other)
+            value, interval = known[point][0], " to ".join(map(write, known[wide]))
+            how = (
+                f"{words} of {said[point]}, {write(value)} (no interval published), lies outside that of "
+                f"{said[wide]} ({interval})"
             )
+            yield one, other, how
 
 
 def _range(one: xr.Dataset, quantity: str) -> tuple[float, float]:
@@ -84,15 +95,12 @@ def _range(one: xr.Dataset, quantity: str) -> tuple[float, float]:
     return (estimate, estimate) if is_point else (low, high)
 
 
-def _said(low: float, high: float, write: Callable[[float], str]) -> str:
-    return write(low) if low == high else f"{write(low)} to {write(high)}"
-
-
 def _cost(at: xr.Dataset, one: str, other: str) -> str:
     parts = []
     for planner, judge in ((one, other), (other, one)):
         share = float(at["misspent"].sel(estimator=planner, judge=judge))
         if np.isfinite(share):
             planned, right = (str(at["method"].sel(estimator=name).item()) for name in (planner, judge))
-            parts.append(f"{100 * share:.2g} % of the compute is misspent by {planned} if {right} is right")
+            wasted = format_share(share, 2)
+            parts.append(f"{wasted} of the compute is misspent by {planned} if {right} is right")
     return ", ".join(parts) or "neither has a law of the loss, so the cost is not known"

@@ -17,8 +17,9 @@ from bayes_scaling.intervals import STATISTICS, interval
 from bayes_scaling.planning.isoflop import local_exponents
 from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.recipes import recipes_of_runs
+from bayes_scaling.quantities import format_share
 from bayes_scaling.runs.check import data_hash
-from bayes_scaling.runs.doubts import warn_of_runs
+from bayes_scaling.runs.doubts import warn_of_runs, warn_of_units
 from bayes_scaling.sampling.artefact import fit_facts
 
 EXPONENTS = ("a", "b")
@@ -45,6 +46,8 @@ class Row:
     resamples: int = 0
     failed: int = 0
     converged: bool = True
+    same_units: bool = True
+    """Whether its loss and tokens are counted as the runs' are."""
     prob: float = np.nan
     """Inside the intervals, where that is not what was asked for."""
     reason: str = ""
@@ -88,7 +91,7 @@ def approach_row(
     count, failed = draws.sizes["draw"], int(draws["a"].isnull().sum())
     notes = list(approach.notes)
     if scheme == "subsample":
-        notes.insert(0, f"percentiles over subsamples, about half as wide as a {prob:.0%} interval")
+        notes.insert(0, f"percentiles over subsamples, about half as wide as a {format_share(prob)} interval")
     too_many = failed > MOST_FAILED * count
     if too_many:
         notes.insert(0, "no interval: too many resamples gave no estimate")
@@ -185,7 +188,7 @@ def posterior_rows(
     return rows
 
 
-def published_rows(budgets: xr.DataArray, params_count: str) -> list[Row]:
+def published_rows(budgets: xr.DataArray, *, params_count: str, loss_unit: str) -> list[Row]:
     """Read the published estimates at the budgets, with intervals where those are published.
 
     Parameters
@@ -194,12 +197,21 @@ def published_rows(budgets: xr.DataArray, params_count: str) -> list[Row]:
         In FLOPs.
     params_count : str
         What the sizes of the runs count.
+    loss_unit : str
+        Unit of the loss of the runs.
 
     Returns
     -------
     list of Row
+
+    Warns
+    -----
+    RunsWarning
+        If the loss of the runs is in another unit.
     """
     estimates = published_estimates()
+    theirs = estimates.attrs["loss_unit"]
+    warn_of_units("the published estimates", theirs, loss_unit)
     rows = []
     for source in estimates["source"].values:
         one = estimates.sel(source=source)
@@ -214,14 +226,22 @@ def published_rows(budgets: xr.DataArray, params_count: str) -> list[Row]:
         )
         notes = [str(one["citation"].item()), str(one["note"].item())]
         own_prob = float(one["prob"])
-        if np.isfinite(own_prob):
-            notes.append(f"intervals as published, {own_prob:.0%}")
         count = str(one["params_count"].item())
         if count != params_count and "unstated" not in (count, params_count):
             notes.append(f"its sizes count {count} parameters, those of the runs {params_count}")
-        law = _law(estimate.expand_dims("draw"))
-        summary = _summary(estimate, spread)
-        rows.append(Row(str(source), "", summary, law, prob=own_prob, notes=list(filter(None, notes))))
+        if loss_unit != theirs:
+            notes.append(f"not comparable: its loss is in {theirs}, that of the runs in {loss_unit}")
+        rows.append(
+            Row(
+                str(source),
+                "",
+                _summary(estimate, spread),
+                _law(estimate.expand_dims("draw")) if loss_unit == theirs else None,
+                prob=own_prob,
+                same_units=loss_unit == theirs,
+                notes=list(filter(None, notes)),
+            )
+        )
     return rows
 
 

@@ -16,7 +16,7 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.stacking import Weights, checked_weights
 from bayes_scaling.planning.surface import Fitted, LawSurface, Surface, surface_of
-from bayes_scaling.sampling.artefact import require_converged
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.sampling.by_recipe import recipe_names
 
 type Array = np.ndarray[Any, Any]
@@ -150,7 +150,7 @@ def fitted_of(
     if not fits or not all(isinstance(each, xr.DataTree) for each in fits):
         raise InputError("a plan needs a fit, or a list of fits, as from fit or open_fit")
     for each in fits:
-        require_converged(each, allow_unconverged=allow_unconverged)
+        require_usable(each, allow_unconverged=allow_unconverged)
     if len(fits) == 1:
         if weights is not None:
             raise InputError("weights tell several fits apart, and there is one; leave weights out")
@@ -186,7 +186,7 @@ def _mixed(members: list[Member], recipe: str | None, *, by: str, why: str) -> F
         surface=MixtureSurface(tuple(_at_one_price(surfaces)), tuple(int(counts[i]) for i in kept)),
         shape=(1, total),
         coords={"chain": np.array([0]), "draw": np.arange(total)},
-        flops=xr.concat([member.fitted.flops.drop_vars("run", errors="ignore") for member in members], "run"),
+        runs=xr.concat([member.fitted.runs.drop_vars("run", errors="ignore") for member in members], "run"),
         model=f"mixture of {len(members)} fits",
         converged=all(member.fitted.converged for member in members),
         recipe=recipe or "",

@@ -14,7 +14,8 @@ from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.isoflop import frontier_optimum
 from bayes_scaling.planning.new_recipe import new_recipe as new_recipe_law
 from bayes_scaling.planning.new_recipe import without_loss
-from bayes_scaling.sampling.artefact import fit_facts, require_converged
+from bayes_scaling.planning.usable import require_usable
+from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def optimum(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
+    require_usable(fit, allow_unconverged=allow_unconverged)
     budgets, facts = check_budgets(compute), fit_facts(fit)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     if new_budget and facts["law"] == "chinchilla":
@@ -156,21 +157,21 @@ def default_budgets(flops: xr.DataArray | pd.Series) -> list[float]:
     return [largest, 10 * largest, 100 * largest]
 
 
-def extrapolation(compute: xr.DataArray, flops: xr.DataArray) -> xr.DataArray:
-    """By what factor each budget lies outside the compute of the runs; 1 inside.
+def extrapolation(values: xr.DataArray, of_runs: xr.DataArray) -> xr.DataArray:
+    """By what factor each value lies outside those of the runs; 1 inside.
 
     Parameters
     ----------
-    compute : DataArray, dims compute
-        Budgets in FLOPs.
-    flops : DataArray, dims run
-        Compute of the runs in FLOPs.
+    values : DataArray
+        Budgets in FLOPs, sizes or tokens.
+    of_runs : DataArray, dims run
+        The same of the runs.
 
     Returns
     -------
-    DataArray, dims compute
+    DataArray, dims of `values`
     """
-    above, below = compute / flops.max(), flops.min() / compute
+    above, below = values / of_runs.max(), of_runs.min() / values
     return xr.concat([above, below, xr.ones_like(above)], "side").max("side")
 
 

@@ -64,15 +64,17 @@ def outcomes(fit: xr.DataTree, surface: Surface, pilots: Pilots) -> Outcomes:
         log_loss = np.log(surface.loss(pilots.params[:, None], pilots.tokens[:, None]))
     noise = spec_from_dict(fit_facts(fit)["spec"]).noise
     typical_compute = float(np.exp(np.log(constant["flops"]).mean()))
+    typical_loss = float(np.exp(np.log(fit["observed_data"]["loss"]).mean()))
     scale = noise_scale(
         noise,
         sigma=flat("sigma"),
-        sigma_growth=flat("sigma_growth") if noise.growth == "compute" else None,
+        sigma_growth=None if noise.growth == "constant" else flat("sigma_growth"),
         compute_ratio=pilots.compute[:, None] / typical_compute,
+        loss_ratio=np.exp(log_loss) / typical_loss,
     )
     if noise.scale == "raw":
         # A step of the loss is one of its logarithm over the loss.
-        scale = scale * float(np.exp(np.log(fit["observed_data"]["loss"]).mean())) / np.exp(log_loss)
+        scale = scale * typical_loss / np.exp(log_loss)
     variance = scale**2
     if noise.family == "StudentT":
         nu = flat("nu")

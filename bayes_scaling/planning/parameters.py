@@ -7,6 +7,7 @@ import xarray as xr
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning.isoflop import flops_rule
+from bayes_scaling.planning.usable import check_fit
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, recipe_names
 
 _NAMES = (
@@ -41,6 +42,7 @@ def parameters(fit: xr.DataTree, *, prob: float = PROB) -> xr.Dataset:
     InputError
         If `prob` is not between 0 and 1.
     """
+    check_fit(fit)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     if "a" in posterior:
         a, b = posterior["a"], 1 - posterior["a"] * (1 + _drift(posterior, constant))

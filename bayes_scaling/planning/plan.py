@@ -99,7 +99,8 @@ def plan(
         - compute, and served_tokens, unique_tokens and target as they were asked.
         - recommended_params, _tokens, _compute (of training, in FLOPs), _cost (with serving),
           _expected_regret, _oversized (probability that a smaller model would be better at the same cost),
-          _extrapolation (by what factor its training compute lies outside that of the runs; 1 inside),
+          _extrapolation, _extrapolation_params and _extrapolation_tokens (by what factor its training
+          compute, size and tokens lie outside those of the runs; 1 inside), _serving_share (of the cost) and
           _epochs of the unique tokens and _reaches (probability of the target), where those are given;
           _regret and _loss, dims chain and draw; and _continues: whether it is the run that is there.
           `extrapolation` is that of the recommended plan.
@@ -255,7 +256,7 @@ def _unconstrained(problem: Problem, cost: float, within: Limits, answer: xr.Dat
 
 def _labelled(answer: xr.Dataset, fitted: Fitted, binding: list[str]) -> xr.Dataset:
     units = {"params": "parameters", "tokens": "tokens", "compute": "FLOP", "cost": "FLOP"}
-    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": ""}
+    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": "", "extrapolation": "1"}
     for name in answer.variables:
         words = str(name).split("_")
         unit = next((units[word] for word in words if word in units), "1")

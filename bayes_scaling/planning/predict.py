@@ -14,7 +14,8 @@ from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation, optimum
 from bayes_scaling.planning.recipes import law_of_fit
-from bayes_scaling.sampling.artefact import fit_facts, require_converged
+from bayes_scaling.planning.usable import require_usable
+from bayes_scaling.sampling.artefact import fit_facts
 
 _SEED = 20_220_330
 """Of the noise and the curvature of a new budget: the same fit gives the same answer."""
@@ -60,7 +61,7 @@ def predict(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_converged(fit, allow_unconverged=allow_unconverged)
+    require_usable(fit, allow_unconverged=allow_unconverged)
     fit = law_of_fit(fit, recipe)
     facts, constant = fit_facts(fit), fit["constant_data"].dataset
     posterior, spec = fit["posterior"].dataset, spec_from_dict(fit_facts(fit)["spec"])
@@ -79,14 +80,16 @@ def predict(
             _profile_loss(fit, plan, compute_ratio, new_budget=new, allow_unconverged=allow_unconverged)
             for new in (False, True)
         )
+    typical_loss = np.exp(np.log(fit["observed_data"]["loss"]).mean())
     scale = noise_scale(
         spec.noise,
         sigma=posterior["sigma"],
         sigma_growth=posterior.get("sigma_growth"),
         compute_ratio=compute_ratio,
+        loss_ratio=mu / typical_loss,
     )
     if spec.noise.scale == "raw":
-        scale = scale * np.exp(np.log(fit["observed_data"]["loss"]).mean())
+        scale = scale * typical_loss
     mu = mu.transpose("chain", "draw", "plan")
     loss = draw_losses(spec.noise, mu, scale, posterior.get("nu"), rng=np.random.default_rng(_SEED))
     answer = xr.Dataset({"law": law.transpose("chain", "draw", "plan"), "loss": loss, **plan})

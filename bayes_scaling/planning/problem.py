@@ -82,11 +82,11 @@ class Problem:
     def too_large(self, params: Any, tokens: Any) -> Array:
         """Whether a smaller model would have had the lower loss at the same cost."""
         cost = self.cost(params, tokens)
-        larger, smaller = (
-            self.loss(size, self.tokens(size, cost))
-            for size in (params * np.exp(_NUDGE), params * np.exp(-_NUDGE))
-        )
-        return larger > smaller
+        larger, smaller = params * np.exp(_NUDGE), params * np.exp(-_NUDGE)
+        more, left = self.tokens(smaller, cost), np.asarray(self.tokens(larger, cost))
+        # Where serving the larger one alone costs more, it has no loss, and a smaller one has tokens to gain.
+        none = left <= 0
+        return none | (self.loss(larger, np.where(none, 1.0, left)) > self.loss(smaller, more))
 
     def best(self, cost: float) -> tuple[Array, Array, Array]:
         """Best size, its tokens and loss at a cost for every draw, had one known the truth."""

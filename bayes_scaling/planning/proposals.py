@@ -9,9 +9,9 @@ import xarray as xr
 
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.constraints import Limits, one_positive
-from bayes_scaling.planning.optimum import extrapolation
 from bayes_scaling.planning.problem import Problem
 from bayes_scaling.planning.surface import Fitted
+from bayes_scaling.quantities import format_flops
 
 type Array = np.ndarray[Any, Any]
 
@@ -23,18 +23,20 @@ def judged(
     loss = problem.loss(params, tokens)
     regret = problem.regret(params, tokens) if cost is None else 1 - problem.least_cost(loss) / cost
     compute = float(problem.surface.compute(params, tokens))
-    beyond = extrapolation(xr.DataArray([compute], dims="compute"), fitted.flops)
+    paid = float(problem.cost(params, tokens)) if cost is None else cost
     found: dict[str, Any] = {
         "params": float(params),
         "tokens": float(tokens),
         "compute": compute,
-        "cost": float(problem.cost(params, tokens)) if cost is None else cost,
+        "cost": paid,
         "expected_regret": float(regret.mean()),
         "regret": fitted.draws(regret),
         "loss": fitted.draws(loss),
         "oversized": float(problem.too_large(params, tokens).mean()),
-        "extrapolation": float(beyond[0]),
+        **{name: float(factor) for name, factor in fitted.extrapolation(params, tokens, compute).items()},
     }
+    if problem.served:
+        found["serving_share"] = float(problem.cost(params, 0.0)) / paid
     if np.isfinite(problem.unique):
         found["epochs"] = float(tokens / problem.unique)
     return xr.Dataset({f"{name}_{key}": value for key, value in found.items()})
@@ -57,7 +59,8 @@ def continued(
     if more <= 0:
         raise InputError(
             f"the run of {params:g} parameters cannot be trained on: serving it alone costs "
-            f"{float(problem.cost(params, 0.0)):.4g} FLOPs, and the budget is {cost:.4g}; leave it out"
+            f"{format_flops(float(problem.cost(params, 0.0)))} FLOPs, and the budget is "
+            f"{format_flops(cost)}; leave it out"
         )
     if not within.allows(params, tokens + more):
         return xr.Dataset()
@@ -78,7 +81,8 @@ def completed(
     bought = float(problem.tokens(size, cost))
     if bought <= 0:
         raise InputError(
-            f"params {size:g}: serving such a model alone costs {float(problem.cost(size, 0.0)):.4g} FLOPs, "
-            f"more than the budget of {cost:.4g}; propose a smaller model"
+            f"params {size:g}: serving such a model alone costs "
+            f"{format_flops(float(problem.cost(size, 0.0)))} FLOPs, more than the budget of "
+            f"{format_flops(cost)}; propose a smaller model"
         )
     return size, bought

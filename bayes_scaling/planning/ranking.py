@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.arviz_calls import leave_one_out
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.recipes import distinct_names, recipes_of_runs
 from bayes_scaling.planning.stacking import stack_scores
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.runs.doubts import some_runs
-from bayes_scaling.sampling.artefact import fit_facts, require_converged
+from bayes_scaling.sampling.artefact import fit_facts
 
 COLUMNS = ("group", "rank", "elpd", "se", "elpd_diff", "dse", "p", "weight", "runs", "high_k", "notes")
 
@@ -97,7 +99,7 @@ def rank_models(fits: Sequence[xr.DataTree], *, allow_unconverged: bool = False)
         )
     names = fit_names(fits)
     for fit, name in zip(fits, names, strict=True):
-        require_converged(fit, allow_unconverged=allow_unconverged)
+        require_usable(fit, allow_unconverged=allow_unconverged)
         if missing := [group for group in ("log_likelihood", "observed_data") if group not in fit.children]:
             raise InputError(
                 f"the fit of {name} lacks {' and '.join(missing)}, which its ranking rests on: open it whole,"
@@ -130,16 +132,10 @@ def fit_names(fits: Sequence[xr.DataTree]) -> list[str]:
 
 def _score(fit: xr.DataTree, name: str) -> _Scored:
     """Score a fit by leave-one-out cross-validation, and say in words where that fails."""
-    import arviz_stats
-
     density, verdict = fit["log_likelihood"].dataset["loss"], fit_facts(fit)["verdict"]
     notes = [] if verdict["converged"] else [f"NOT converged: {', '.join(verdict['problems'])}"]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        # Given, because ArviZ would take that of the posterior's variables, whose draws may be more than
-        # those kept of the densities.
-        elpd = arviz_stats.loo(fit, pointwise=True, var_name="loss", reff=_efficiency(density))
-    notes += [str(each.message) for each in caught if "Pareto distribution" not in str(each.message)]
+    elpd, warned = leave_one_out(density)
+    notes += warned
     runs = [str(run) for run in density["run"].values]
     losses = fit["observed_data"].dataset["loss"].to_numpy().tolist()
     scored = _Scored(name, dict(zip(runs, losses, strict=True)), replace(elpd, log_weights=None), notes)
@@ -151,18 +147,6 @@ def _score(fit: xr.DataTree, name: str) -> _Scored:
             "run is sound, or fit without it to see what it changes"
         )
     return scored
-
-
-def _efficiency(log_density: xr.DataArray) -> float:
-    """Effective draws of the runs' densities over draws, as leave-one-out importance ratios need it."""
-    import arviz_stats
-
-    if log_density.sizes["chain"] == 1:
-        return 1.0
-    relative = log_density - log_density.max(("chain", "draw"))
-    density = relative.copy(data=np.exp(relative.values)).to_dataset(name="loss")
-    effective = arviz_stats.ess(density, method="mean")["loss"]
-    return float(effective.mean()) / (log_density.sizes["chain"] * log_density.sizes["draw"])
 
 
 def _ranked(group: Sequence[_Scored], others: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.planning.usable import check_fit
 from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe, recipe_names
 
@@ -89,8 +90,10 @@ def law_of_fit(fit: xr.DataTree, recipe: str | None) -> xr.DataTree:
     Raises
     ------
     InputError
-        If the fit tells recipes apart and none, or an unknown one, is named; or one is named and it does not.
+        If it is no fit; it tells recipes apart and none, or an unknown one, is named; or one is named and it
+        does not.
     """
+    check_fit(fit)
     if recipe is not None:
         return one_recipe(fit, recipe)
     if names := recipe_names(fit["posterior"].dataset):

@@ -19,6 +19,7 @@ from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.laws import chinchilla, inverse, lifetime
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.isoflop import flops_rule
+from bayes_scaling.planning.optimum import extrapolation
 from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe
 
@@ -146,8 +147,8 @@ class Fitted:
     """Chains, and draws of each."""
     coords: dict[str, Array]
     """Of the dims chain and draw."""
-    flops: xr.DataArray
-    """Training compute of the runs in FLOPs, dims run."""
+    runs: xr.Dataset
+    """params, tokens and flops of the runs, dims run."""
     model: str
     converged: bool
     labels: dict[str, Any]
@@ -161,6 +162,17 @@ class Fitted:
         """Label values with the draw as their last axis and nothing before it by chain and draw."""
         flat = np.broadcast_to(values, (self.shape[0] * self.shape[1],))
         return xr.DataArray(flat.reshape(self.shape), dims=("chain", "draw"), coords=self.coords)
+
+    def extrapolation(self, params: Any, tokens: Any, compute: Any) -> dict[str, Array]:
+        """By what factor plans lie outside the runs in compute, size and tokens, 1 inside, by variable."""
+        return {
+            name: extrapolation(xr.DataArray(values), self.runs[column]).to_numpy()
+            for name, column, values in (
+                ("extrapolation", "flops", compute),
+                ("extrapolation_params", "params", params),
+                ("extrapolation_tokens", "tokens", tokens),
+            )
+        }
 
 
 def surface_of(fit: xr.DataTree, recipe: str | None = None) -> Fitted:
@@ -208,7 +220,7 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None) -> Fitted:
         surface=surface,
         shape=(posterior.sizes["chain"], posterior.sizes["draw"]),
         coords={name: posterior[name].to_numpy() for name in ("chain", "draw")},
-        flops=constant["flops"],
+        runs=constant[["params", "tokens", "flops"]],
         model=facts["model"],
         converged=bool(facts["verdict"]["converged"]),
         labels=facts["labels"],

@@ -63,7 +63,7 @@ def least_computes(fitted: Fitted, losses: np.ndarray) -> xr.Dataset:
     compute = xr.concat(of_each, dim="target").transpose("chain", "draw", "target")
     middle = np.quantile(compute, 0.5, axis=(0, 1), method="inverted_cdf")
     found = xr.Dataset({"compute": compute, "never": (compute == np.inf).mean(("chain", "draw"))})
-    factors = extrapolation(xr.DataArray(middle, dims="compute"), fitted.flops)
+    factors = extrapolation(xr.DataArray(middle, dims="compute"), fitted.runs["flops"])
     found["extrapolation"] = ("target", factors.to_numpy())
     found = found.assign_coords(target=losses)
     found["compute"].attrs["units"] = "FLOP"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bayes_scaling.errors import InputError
 from bayes_scaling.files import check_writable, replaced
-from bayes_scaling.quantities import format_quantity
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.ticker import Locator
 
 type Colour = str | tuple[float, float, float, float]
 """By name, or as red, green, blue and opacity."""
 
 SIZE = (7.0, 4.6)
 """Width and height of a new figure, in inches."""
+
+_LABELS = 3
+"""Fewest labelled ticks in view: one alone does not tell the scale."""
 
 FORMATS = (".png", ".svg", ".pdf")
 """Of figures on disk."""
@@ -51,19 +57,41 @@ def draw_band(
     ax.fill_between(compute, low, high, color=color, alpha=alpha, label=label, linewidth=0)
 
 
-def log_quantities(ax: Axes, *, x: bool = False, y: bool = False) -> None:
-    """Make axes logarithmic, with ticks such as 70M and 1.4T for counts and 1e21 for FLOPs."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def log_quantities(
+    ax: Axes, *, x: Callable[[float, int], str] | None = None, y: Callable[[float, int], str] | None = None
+) -> None:
+    """Make axes logarithmic, with at least three labelled ticks.
 
-    for wanted, axis, set_scale in ((x, ax.xaxis, ax.set_xscale), (y, ax.yaxis, ax.set_yscale)):
-        if wanted:
+    Parameters
+    ----------
+    ax : Axes
+        On which everything is drawn already: the ticks are those of what is in view.
+    x, y : callable, optional
+        How to write a tick with so many digits: `format_quantity` for counts such as 70M and 1.4T,
+        `format_flops` for FLOPs; an axis without one stays as it is.
+    """
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for write, axis, set_scale in ((x, ax.xaxis, ax.set_xscale), (y, ax.yaxis, ax.set_yscale)):
+        if write is not None:
             set_scale("log")
-            low, high = axis.get_view_interval()
-            # Within a decade and a half powers of ten alone may leave an axis with one number or none.
-            steps = (1, 2, 5) if high < 30 * low else (1,)
-            axis.set_major_locator(LogLocator(10, subs=steps, numticks=10))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: format_quantity(value)))
+            axis.set_major_locator(_locator(*axis.get_view_interval()))
+            # Ticks are round numbers: what digits they have are wanted, and zeros are left out.
+            axis.set_major_formatter(FuncFormatter(lambda value, _, write=write: write(value, 6)))
             axis.set_minor_formatter(NullFormatter())
+
+
+def _locator(low: float, high: float) -> Locator:
+    """Find ticks for a logarithmic axis: powers of ten, or as many between them as it takes to have three."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    for steps in ((1,), (1, 2, 5)):
+        locator = LogLocator(10, subs=steps, numticks=10)
+        ticks = np.asarray(locator.tick_values(low, high))
+        if np.count_nonzero((low <= ticks) & (ticks <= high)) >= _LABELS:
+            return locator
+    # Within less than a decade the axis is nearly linear.
+    return MaxNLocator(5, steps=[1, 2, 5, 10])
 
 
 def check_figure(path: str | Path) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "params_opt": "N_opt (parameters)",
     "tokens_opt": "D_opt (tokens)",
-    "tokens_per_param": "tokens per parameter at the optimum",
+    "tokens_per_param": "D_opt / N_opt (tokens per parameter)",
     "loss_opt": "loss at the optimum",
     "a": "a, in N_opt ~ C^a",
     "b": "b, in D_opt ~ C^b",
@@ -44,12 +44,13 @@ def plot_compare(
         From `compare`; or those of its estimators that are to be drawn, as in
         `comparison.isel(estimator=comparison["recipe"] == "c4")`.
     quantity : {"params_opt", "tokens_opt", "tokens_per_param", "loss_opt", "a", "b"}
-        What to draw; at each budget in its own colour, where it depends on the budget.
+        What to draw; at each of several budgets in its own colour, where it depends on the budget.
     ax : Axes, optional
         Where to draw; a new figure otherwise.
     figsize : tuple of float, optional
         Width and height of a new figure, in inches; unless given, as high as the rows need. What has no
-        interval, such as a published estimate, is a hollow point.
+        interval, such as a published estimate, is a hollow point; an interval of another probability than the
+        others says so beside the name.
 
     Returns
     -------
@@ -73,18 +74,22 @@ def plot_compare(
         at = values if budget is None else values.isel(compute=i)
         estimate, low, high = (at.sel(statistic=name).values for name in ("estimate", "low", "high"))
         y = rows + 0.5 * ((i + 0.5) / len(budgets) - 0.5)
-        label = None if budget is None else f"{format_quantity(float(budget))} FLOP"
+        label = None if budget is None else f"{format_flops(float(budget))} FLOP"
         # Not error bars: a published interval need not hold its own estimate.
         ax.hlines(y, low, high, color=f"C{i}", linewidth=1.6)
         ax.plot(estimate, y, "o", color=f"C{i}", markersize=5, label=label)
         exact = np.where(np.isnan(low), estimate, np.nan)
         ax.plot(exact, y, "o", color=f"C{i}", markerfacecolor="white", markersize=5)
-    known = values.sel(statistic="estimate").notnull()
-    for i in np.flatnonzero(~(known.any("compute") if "compute" in known.dims else known)).tolist():
-        why = "says nothing of this" if comparison["available"].values[i] else "not available"
+    for i in np.flatnonzero(~_known(values, "estimate")).tolist():
+        # An approach and a posterior say everything or nothing: a gap is what a paper does not print.
+        gap = f"no {_WORDS[quantity].partition(' (')[0].partition(',')[0]} published"
+        why = gap if comparison["available"].values[i] else "not available"
         ax.text(0.01, rows[i], why, transform=ax.get_yaxis_transform(), va="center", color="0.5")
     converged = comparison["converged"].values
     said = [name if good else f"{name} (NOT converged)" for name, good in zip(names, converged, strict=True)]
+    probs, prob = comparison["prob"].values, comparison.attrs["prob"]
+    for i in np.flatnonzero(_known(values, "low") & (probs != prob)).tolist():
+        said[i] += f" ({format_share(probs[i])})"
     ax.set_yticks(rows, said)
     for row, heading in headings.items():
         # Inside, where a long name has room.
@@ -100,14 +105,23 @@ def plot_compare(
         ax.axhspan(row - 0.5, row + 0.5, color="0.95", zorder=0)
     ax.set_ylim(slots - 0.5, -0.5)
     if quantity in _LOGARITHMIC:
-        log_quantities(ax, x=True)
+        log_quantities(ax, x=format_quantity)
     ax.grid(axis="x", which="both", color="0.92")
     ax.set_axisbelow(True)
     source = Path(comparison.attrs["source"]).name
-    ax.set(xlabel=_WORDS[quantity], title=f"{source}: {comparison.attrs['prob']:.0%} intervals")
-    if "compute" in values.dims:
+    title = f"{source}: {format_share(prob)} intervals"
+    if len(budgets) == 1 and budgets[0] is not None:
+        title = f"{source} at {format_flops(float(budgets[0]))} FLOP: {format_share(prob)} intervals"
+    ax.set(xlabel=_WORDS[quantity], title=title)
+    if len(budgets) > 1:
         ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def _known(values: xr.DataArray, statistic: str) -> np.ndarray:
+    """Tell of which estimators a statistic is known, at any budget."""
+    known = values.sel(statistic=statistic).notnull()
+    return (known.any("compute") if "compute" in known.dims else known).to_numpy()
 
 
 def _places(comparison: xr.Dataset) -> tuple[list[str], np.ndarray, dict[int, str]]:

@@ -11,7 +11,7 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,18 +76,18 @@ def plot_design(
             float(one["params_opt"].sel(statistic=name)) for name in ("low", "estimate", "high")
         )
         label = (
-            f"N_opt {stage}, {proposed.attrs['prob']:.0%} interval; "
-            f"expected regret {100 * float(one['expected_regret']):.2g} %"
+            f"N_opt {stage}, {format_share(proposed.attrs['prob'])} interval; "
+            f"expected regret {format_share(float(one['expected_regret']), 2)}"
         )
         ax.plot(
             [at, at], [low, high], color=colour, linewidth=4, alpha=0.6, solid_capstyle="butt", label=label
         )
         ax.plot(at, estimate, "_", color="black", markersize=8)
-    log_quantities(ax, x=True, y=True)
+    log_quantities(ax, x=format_flops, y=format_quantity)
     ax.set(
         xlabel="compute C (FLOP)",
         ylabel="size N (parameters)",
-        title=f"pilot runs for {format_quantity(target)} FLOP",
+        title=f"pilot runs for {format_flops(target)} FLOP",
     )
     ax.legend(frameon=False, fontsize="small")
     return ax

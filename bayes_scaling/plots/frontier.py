@@ -11,7 +11,9 @@ from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.recipes import recipes_of_runs
+from bayes_scaling.planning.usable import check_fit
 from bayes_scaling.plots.axes import SIZE, Colour, axes_or_new, draw_band, log_quantities
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 from bayes_scaling.sampling.artefact import fit_facts
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ def plot_frontier(
     """
     from matplotlib import colormaps
 
+    check_fit(fit)
     names = _recipes(fit, recipe)
     flops, of_runs = fit["constant_data"].dataset["flops"].to_numpy(), recipes_of_runs(fit)
     ends = {}
@@ -95,11 +98,11 @@ def plot_frontier(
         for here, solid in ((inside, True), (beyond, False)):
             if scattered is not None:
                 wide = _of(scattered, name).isel(compute=here)
-                label = f"{prob:.0%} interval of one more budget's minimum" if solid else None
+                label = f"{format_share(prob)} interval of one more budget's minimum" if solid else None
                 draw_band(ax, wide, color=color, alpha=0.12 if solid else 0.07, label=label)
             band = _of(sizes, name).isel(compute=here)
             draw_band(ax, band, color=color, alpha=0.35 if solid else 0.2)
-            label = (f"N_opt, median and {prob:.0%} interval" if alone else name) if solid else None
+            label = (f"N_opt, median and {format_share(prob)} interval" if alone else name) if solid else None
             middle = band.sel(statistic="estimate")
             ax.plot(reach[here], middle, "-" if solid else "--", color=color, label=label)
         if has_minima:
@@ -112,13 +115,13 @@ def plot_frontier(
                 label="minima of the profiles" if alone else None,
             )
     ax.plot([], [], "--", color="C0" if alone else "0.4", label="beyond the runs")
-    log_quantities(ax, x=True, y=True)
+    log_quantities(ax, x=format_flops, y=format_quantity)
     facts, whose = fit_facts(fit), f", {recipe}" if recipe else ""
     count = facts["labels"].get("params_count", "unstated")
     ax.set(
         xlabel="training compute C (FLOP)",
         ylabel="parameters" if count == "unstated" else f"parameters ({count.replace('_', '-')})",
-        title=f"{facts['model']}{whose}: N_opt against compute, {prob:.0%} intervals",
+        title=f"{facts['model']}{whose}: N_opt against compute, {format_share(prob)} intervals",
     )
     if alone:
         ax.legend(frameon=False, fontsize="small")

@@ -12,7 +12,7 @@ from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 from bayes_scaling.sampling.artefact import fit_facts
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ def plot_law(
     # A little beyond the runs, so that neither the lightest nor the darkest of them vanishes.
     colour = LogNorm(float(params.min()) / 1.5, float(params.max()) * 1.5)
 
-    # At the sizes of runs, evenly spaced in rank: each curve then has runs of its colour about it.
-    sizes = np.unique(np.quantile(params, np.linspace(0.05, 0.95, CURVES), method="nearest"))
+    # From the smallest to the largest, each at the size of a run: it then has runs of its colour about it.
+    there, wanted = np.unique(params), np.geomspace(params.min(), params.max(), CURVES)
+    sizes = np.unique([there[np.abs(np.log(there / size)).argmin()] for size in wanted])
     for size in sizes:
         own = flops.values[np.abs(np.log(params.values / size)) < np.log(1.5)]
         compute = _grid(own.min() / 1.5, own.max() * 1.5)
@@ -80,7 +81,9 @@ def plot_law(
         _line_with_band(ax, compute, summary, colormaps["viridis"](colour(size)), label)
     compute = _grid(float(flops.min()), float(flops.max()))
     envelope = chinchilla.optimum(compute, **law, flops_per_param_token=k)[2]
-    _line_with_band(ax, compute, interval(envelope, prob), "black", f"law at its optimum, {prob:.0%} band")
+    _line_with_band(
+        ax, compute, interval(envelope, prob), "black", f"law at its optimum, {format_share(prob)} band"
+    )
 
     points = ax.scatter(
         flops,
@@ -93,8 +96,8 @@ def plot_law(
         alpha=0.8,
     )
     bar = ax.figure.colorbar(points, ax=ax, label="parameters")
-    log_quantities(bar.ax, y=True)
-    log_quantities(ax, x=True)
+    log_quantities(bar.ax, y=format_quantity)
+    log_quantities(ax, x=format_flops)
     ax.set(
         xlabel="training compute (FLOP)",
         ylabel=f"loss ({facts['labels']['loss_unit']})",

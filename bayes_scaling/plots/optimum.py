@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -14,9 +14,13 @@ from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, draw_band, log_quantities
 from bayes_scaling.plots.frontier import draw_minima
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+ON_SHADE: dict[str, Any] = {"fontsize": "small", "framealpha": 0.9, "edgecolor": "none"}
+"""Of a legend: the shade of the runs' compute is told apart from what lies under the legend."""
 
 _WORDS = {
     "params_opt": ("N_opt", "params", "parameters"),
@@ -74,31 +78,11 @@ def plot_optimum(
     """
     if quantity not in _WORDS:
         raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
-    symbol, column, unit = _WORDS[quantity]
     fit = law_of_fit(fit, recipe)
-    constant = fit["constant_data"].dataset
-    flops = constant["flops"]
-    low, high = float(flops.min()), float(flops.max())
-    reach = np.geomspace(min([low, *compute]), max([high, *compute]) * 1.5, 100)
-
-    def summary(budgets: Sequence[float] | np.ndarray) -> xr.DataArray:
-        return interval(optimum(fit, budgets, allow_unconverged=allow_unconverged)[quantity], prob)
-
-    band = summary(reach)
+    marked = _summary(fit, compute, quantity, prob, allow_unconverged) if len(compute) else None
     ax = axes_or_new(ax, figsize)
-    ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
-    # The ratio has no column of its own, and the loss is what was observed.
-    if quantity == "loss_opt":
-        own = fit["observed_data"]["loss"]
-    else:
-        own = constant[column] if column else constant["tokens"] / constant["params"]
-    ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
-    draw_band(ax, band, color="C0", label=f"{prob:.0%} interval")
-    ax.plot(reach, band.sel(statistic="estimate"), color="C0", label=f"{symbol}, median")
-    if quantity == "params_opt" and "params_min" in fit["posterior"].dataset:
-        draw_minima(ax, fit, prob=prob, color="C2")
-    if len(compute):
-        marked = summary(compute)
+    draw_optimum(ax, fit, compute, quantity=quantity, prob=prob, allow_unconverged=allow_unconverged)
+    if marked is not None:
         middle = marked.sel(statistic="estimate")
         arms = [middle - marked.sel(statistic="low"), marked.sel(statistic="high") - middle]
         ax.errorbar(
@@ -111,11 +95,62 @@ def plot_optimum(
             capsize=3,
             label="budgets asked for",
         )
-    log_quantities(ax, x=True, y=True)
+    log_quantities(ax, x=format_flops, y=format_quantity)
+    ax.legend(**ON_SHADE)
+    return ax
+
+
+def draw_optimum(
+    ax: Axes,
+    fit: xr.DataTree,
+    compute: Sequence[float],
+    *,
+    quantity: str,
+    prob: float,
+    allow_unconverged: bool,
+) -> None:
+    """Draw the runs, and the optimum against compute with its band, for more to be drawn on top.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    fit : DataTree
+        Of one recipe, as `law_of_fit` returns it.
+    compute : sequence of float
+        Budgets in FLOPs as far as which the curve reaches at least.
+    quantity, prob, allow_unconverged
+        As for `plot_optimum`.
+    """
+    symbol, column, unit = _WORDS[quantity]
+    constant = fit["constant_data"].dataset
+    flops = constant["flops"]
+    low, high = float(flops.min()), float(flops.max())
+    reach = np.geomspace(min([low, *compute]), max([high, *compute]) * 1.5, 100)
+    band = _summary(fit, reach, quantity, prob, allow_unconverged)
+    ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
+    # The ratio has no column of its own, and the loss is what was observed.
+    if quantity == "loss_opt":
+        own = fit["observed_data"]["loss"]
+    else:
+        own = constant[column] if column else constant["tokens"] / constant["params"]
+    ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
+    draw_band(ax, band, color="C0", label=f"{format_share(prob)} interval")
+    ax.plot(reach, band.sel(statistic="estimate"), color="C0", label="median")
+    if quantity == "params_opt" and "params_min" in fit["posterior"].dataset:
+        draw_minima(ax, fit, prob=prob, color="C2")
     ax.set(
         xlabel="training compute C (FLOP)",
         ylabel=unit,
-        title=f"{symbol} against compute, {prob:.0%} interval",
+        title=f"{symbol} against compute, {format_share(prob)} interval",
     )
-    ax.legend(frameon=False, fontsize="small")
-    return ax
+
+
+def _summary(
+    fit: xr.DataTree,
+    compute: Sequence[float] | np.ndarray,
+    quantity: str,
+    prob: float,
+    allow_unconverged: bool,
+) -> xr.DataArray:
+    return interval(optimum(fit, compute, allow_unconverged=allow_unconverged)[quantity], prob)

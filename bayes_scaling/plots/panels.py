@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.plots.axes import SIZE
+from bayes_scaling.quantities import format_share
 from bayes_scaling.sampling.by_recipe import recipe_names
 
 if TYPE_CHECKING:
@@ -46,5 +47,5 @@ def panels_by_recipe(draw: Callable[..., Axes], fit: xr.DataTree, *, prob: float
         ax.set_title(name, fontsize="medium")
     for ax in axes.flat[len(names) :]:
         ax.set_visible(False)
-    figure.suptitle(f"{len(names)} recipes, {prob:.0%} intervals")
+    figure.suptitle(f"{len(names)} recipes, {format_share(prob)} intervals")
     return np.ravel(axes)[0]

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InputError
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,36 +58,32 @@ def plot_plan(
         )
     ax = axes_or_new(ax, figsize)
     sizes = decision["size"].to_numpy()
-    low, middle, high = (
-        decision["size_regret"].sel(statistic=name).to_numpy() for name in ("low", "estimate", "high")
-    )
+    low, high = (decision["size_regret"].sel(statistic=name).to_numpy() for name in ("low", "high"))
     ends = known.sel(regret_bound=bound, probability=probability).to_numpy()
     if np.isfinite(ends).all() and not decision.attrs["listed"]:
-        said = f"regret at most {bound:.0%} with probability {probability:.0%}"
+        said = f"regret at most {format_share(bound)} with probability {format_share(probability)}"
         ax.axvspan(*ends, color="C2", alpha=0.2, linewidth=0, label=said, zorder=0)
     expected = decision["size_expected_regret"].to_numpy()
-    band = f"{decision.attrs['prob']:.0%} interval"
+    band = f"{format_share(decision.attrs['prob'])} interval"
     if decision.attrs["listed"]:
         # Between the sizes that can be built there is nothing.
         ax.vlines(sizes, low, high, color="C0", linewidth=4, alpha=0.4, label=band)
-        ax.plot(sizes, middle, "_", color="C0", markersize=10, label="median")
         ax.plot(sizes, expected, "o", color="black", markersize=4, label="expected")
     else:
         ax.fill_between(sizes, low, high, color="C0", alpha=0.25, linewidth=0, label=band)
-        ax.plot(sizes, middle, color="C0", linewidth=1, label="median")
         ax.plot(sizes, expected, color="black", label="expected")
     for name, colour, mark in (("recommended", "C3", "o"), ("continued", "C4", "s"), ("proposed", "C1", "D")):
         if f"{name}_params" in decision:
             size, waste = (float(decision[f"{name}_{key}"]) for key in ("params", "expected_regret"))
-            label = f"{name}: {format_quantity(size)}, {100 * waste:.2g} %"
+            label = f"{name}: {format_quantity(size)}, {format_share(waste, 2)}"
             ax.plot(size, waste, mark, color=colour, markersize=7, label=label, zorder=5)
     _limit(ax, sizes, expected, decision)
-    log_quantities(ax, x=True)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    log_quantities(ax, x=format_quantity)
+    ax.yaxis.set_major_formatter(lambda value, _: format_share(value))
     ax.set(
         xlabel="size N (parameters)",
         ylabel="regret (share of the budget wasted)",
-        title=f"{format_quantity(float(decision['compute']))} FLOP: regret of each size",
+        title=f"{format_flops(float(decision['compute']))} FLOP: regret of each size",
     )
     ax.legend(frameon=False, fontsize="small")
     return ax

@@ -12,7 +12,7 @@ from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import isoflop
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity, format_share
 from bayes_scaling.sampling.artefact import fit_facts
 
 if TYPE_CHECKING:
@@ -79,16 +79,16 @@ def plot_profiles(
             sizes, band.sel(statistic="low"), band.sel(statistic="high"), color=colour, alpha=0.3, linewidth=0
         )
         ax.plot(sizes, band.sel(statistic="estimate"), color=colour, linewidth=1.0)
-        ax.plot(params[rows], loss[rows], "o", color=colour, markersize=3, label=format_quantity(label))
+        ax.plot(params[rows], loss[rows], "o", color=colour, markersize=3, label=format_flops(float(label)))
         size, least = (interval(own[name], prob) for name in ("params_min", "loss_min"))
         at = float(size.sel(statistic="estimate")), float(least.sel(statistic="estimate"))
         ax.hlines(at[1], float(size.sel(statistic="low")), float(size.sel(statistic="high")), color="C3")
         ax.plot(*at, "|", color="C3", markersize=8)
-    log_quantities(ax, x=True)
+    log_quantities(ax, x=format_quantity)
     ax.set(
         xlabel="parameters",
         ylabel=f"loss ({facts['labels']['loss_unit']})",
-        title=f"{facts['model']}: {len(centre.budget)} profiles and their minima, {prob:.0%} intervals",
+        title=f"{facts['model']}: minima of {len(centre.budget)} profiles, {format_share(prob)} intervals",
     )
     ax.legend(title="budget (FLOP)", frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return ax

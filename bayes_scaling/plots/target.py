@@ -10,7 +10,7 @@ import xarray as xr
 from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import PROB, check_prob
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,20 +66,22 @@ def plot_target(
     # Of all draws, so that what never gets there is missing from the area.
     ax.hist(finite, bins=bins.tolist(), weights=np.full(len(finite), 1 / len(draws)), color="C0", alpha=0.5)
     shown = min(high, end)
-    ax.axvspan(low, shown, color="C0", alpha=0.12, linewidth=0, label=f"{prob:.0%} interval")
+    ax.axvspan(low, shown, color="C0", alpha=0.12, linewidth=0, label=f"{format_share(prob)} interval")
     if np.isfinite(middle):
-        ax.axvline(middle, color="C0", label=f"median {format_quantity(float(middle))}")
+        ax.axvline(middle, color="C0", label=f"median {format_flops(float(middle))}")
     if "recommended_compute" in cheapest:
         compute, sure = (float(cheapest[name]) for name in ("recommended_compute", "sure"))
-        label = f"plan that reaches it with probability {sure:g}: {format_quantity(compute)}"
+        label = f"plan that reaches it with probability {format_share(sure)}: {format_flops(compute)}"
         ax.axvline(compute, color="C3", linestyle="--", label=label)
-    log_quantities(ax, x=True)
+    log_quantities(ax, x=format_flops)
     never = cheapest["never"].item()
-    beyond = f"; never with probability {never:.2g}" if never else ""
+    beyond = f"; never with probability {format_share(never, 2)}" if never else ""
+    target = f"a loss of {cheapest['target'].item():g}"
     ax.set(
-        xlabel="least training compute to it (FLOP)",
+        xlabel=f"least training compute to {target} (FLOP)",
         ylabel="share of the draws",
-        title=f"a loss of {cheapest['target'].item():g}{beyond}",
+        title=f"compute to {target}{beyond}",
     )
-    ax.legend(frameon=False, fontsize="small")
+    # Below, where no bar is hidden.
+    ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return ax

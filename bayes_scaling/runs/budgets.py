@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InputError, RunsWarning
+from bayes_scaling.quantities import format_share
 from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.doubts import some_runs, warn_of_runs
 
@@ -61,7 +62,7 @@ def isoflop_profiles(runs: pd.DataFrame, *, tolerance: float = TOLERANCE) -> xr.
             "runs lie 10 % from their budget"
         )
     flops, log_params = runs["flops"].to_numpy(float), np.log(runs["params"].to_numpy(float))
-    labelled = "budget" in runs
+    labelled, near = "budget" in runs, format_share(tolerance)
     if labelled:
         cells = runs["budget"].to_numpy(float)
         budgets = np.unique(cells[~np.isnan(cells)])
@@ -72,7 +73,7 @@ def isoflop_profiles(runs: pd.DataFrame, *, tolerance: float = TOLERANCE) -> xr.
         budgets = np.array(
             [np.exp(np.log(flops[profile == i]).mean()) for i in range(int(profile.max()) + 1)], dtype=float
         )
-        why = f"are of fewer than {SIZES_NEEDED} sizes whose FLOPs lie within {tolerance:.3g} of one budget"
+        why = f"are of fewer than {SIZES_NEEDED} sizes within {near} of one budget in FLOPs"
     outside = runs["run_id"][profile < 0].tolist()
     members = [profile == i for i in range(len(budgets))]
     return xr.Dataset(
@@ -88,7 +89,7 @@ def isoflop_profiles(runs: pd.DataFrame, *, tolerance: float = TOLERANCE) -> xr.
         {"run": runs["run_id"].to_numpy(object), "budget": ("budget", budgets, {"units": "FLOP"})},
         {
             "left_out": f"{some_runs(outside, len(runs))} {why}" if outside else "",
-            "grouped_by": "the column budget" if labelled else f"FLOPs, within {tolerance:.3g} of a budget",
+            "grouped_by": "the column budget" if labelled else f"FLOPs, within {near} of a budget",
         },
     )
 

@@ -226,7 +226,8 @@ def _numbers(table: pd.DataFrame, labels: dict[str, Any], problems: Problems) ->
         if name in _DERIVED:
             unreadable[[row for row, _ in wrong]] = True
     derived, k = _derive(numbers, unreadable, problems)
-    _record_derived(derived, k, numbers, table["run_id"], labels)
+    absent = [name for name in _DERIVED if name not in table]
+    _record_derived(derived, k, numbers, table["run_id"], labels, absent)
     return numbers
 
 
@@ -269,14 +270,20 @@ def _record_derived(
     numbers: dict[str, np.ndarray],
     run_ids: pd.Series,
     labels: dict[str, Any],
+    absent: list[str],
 ) -> None:
     throughout = bool(derived["flops"].all())
     for name, rows in derived.items():
         if rows.any() and not (name == "flops" and throughout):
             runs = run_ids[rows].tolist()
             labels["derived"][name] = [*labels["derived"].get(name, []), *runs]
-            rule = f"{name} is blank and derived as {_rule(name, k)}"
-            warn_of_runs(f"{labels['source']}: {rule}: {some_runs(runs, len(rows))}")
+            if name in absent:
+                warn_of_runs(
+                    f"{labels['source']}: there is no column {name}: derived as {_rule(name, k)} for all runs"
+                )
+            else:
+                rule = f"{name} is blank and derived as {_rule(name, k)}"
+                warn_of_runs(f"{labels['source']}: {rule}: {some_runs(runs, len(rows))}")
     if labels.get("flops_source") == "6ND":
         # A table checked before carries its derived flops: they stay derived unless somebody changed them.
         six = numbers["flops"] / numbers["params"] / numbers["tokens"]

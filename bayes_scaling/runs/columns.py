@@ -93,7 +93,11 @@ def _check_given(names: Sequence[str], columns: Mapping[str, str], place: str) -
         if ours not in ALIASES:
             raise InputError(f"{place}: columns names {ours!r}{did_you_mean(str(ours), ALIASES)}")
         if theirs not in names:
+            keys = {_key(alias) for alias in (ours, *ALIASES[ours])}
+            there = [name for name in names if name == ours or _key(name) in keys]
             meant = did_you_mean(str(theirs), names)
+            if there:
+                meant = f"; {there[0]!r} is there already, and is read as {ours}: name no other"
             raise InputError(f"{place}: there is no column {theirs!r}, given as {ours}{meant}")
     twice = sorted({theirs for theirs in columns.values() if list(columns.values()).count(theirs) > 1})
     if twice:

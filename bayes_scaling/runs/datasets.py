@@ -272,7 +272,7 @@ def _download(name: str, entry: Mapping[str, Any]) -> Path:
             reason = "what came has another SHA-256 than the file listed"
         raise InputError(
             f"{name!r} could not be fetched from {entry['address']}: {reason}; when offline, place the "
-            f"file as {entry['file']} in a folder and set {FOLDER_VARIABLE} to that"
+            f"file as {entry['file']} in a folder and set {FOLDER_VARIABLE} to that folder"
         ) from None
     return Path(path)
 

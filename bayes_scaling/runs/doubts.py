@@ -98,6 +98,29 @@ def warn_before_fitting(runs: pd.DataFrame, *, tells_apart: bool = False) -> Non
             )
 
 
+def warn_of_units(what: str, theirs: str, unit: str) -> None:
+    """Warn of figures of others that are set beside runs whose loss has another unit.
+
+    Parameters
+    ----------
+    what : str
+        The figures, in words.
+    theirs, unit : str
+        Unit of their loss, and of that of the runs.
+
+    Warns
+    -----
+    RunsWarning
+        If the two differ.
+    """
+    if unit != theirs:
+        warn_of_runs(
+            f"{what} are of losses in {theirs}, and the loss of these runs is in {unit}: what is a token to "
+            "the ones need not be one to the others (a byte is not), so sizes, tokens and losses cannot be "
+            "compared; if only the label is wrong, correct loss_unit (--loss-unit)"
+        )
+
+
 def one_path(runs: pd.DataFrame) -> str:
     """Say on which one path through sizes and tokens all runs lie, if they do: no law can split the two.
 

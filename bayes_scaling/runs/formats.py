@@ -47,6 +47,11 @@ def read_table(source: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     suffix = path.suffix.lower()
+    if content.startswith(_HDF5):
+        raise InputError(
+            f"{path}: is no table of runs but a netCDF file, such as a fit; of a fit ask `bayes-scaling "
+            f"optimum {path}`, or `bayes-scaling compare RUNS --fit {path}` to set it beside its runs"
+        )
     if suffix not in _READERS:
         raise InputError(f"{path}: cannot tell a table's format by {suffix!r}; known: {', '.join(_READERS)}")
     if not content.strip():
@@ -168,6 +173,9 @@ def named_rows(runs: pd.DataFrame) -> pd.DataFrame:
         table.columns = [str(name) for name in table.columns]
     return table
 
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How a netCDF file begins, which a fit is saved as."""
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {

@@ -12,6 +12,7 @@ versions.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +28,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer, make_user_data
 from pymc.initial_point import make_initial_point_fn
+from pymc.pytensorf import find_rng_nodes, reseed_rngs
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph import vectorize_graph
 from pytensor.graph.replace import clone_replace
@@ -76,10 +78,16 @@ class Compiled:
         What the model is but for its data: its variables, priors and noise.
     nutpie : nutpie.compile_pymc.CompiledPyMCModel
         For `nutpie.sample`; records the one variable `POINT`, which `constrain` turns into the model's.
+    start : pytensor function
+        Draws where a chain starts, one output a value variable.
+    shapes : list of tuple of int
+        Of the value variables.
     """
 
     form: str
     nutpie: CompiledPyMCModel
+    start: Any
+    shapes: list[tuple[int, ...]]
 
 
 def compile_model(model: pm.Model) -> Compiled:
@@ -95,8 +103,9 @@ def compile_model(model: pm.Model) -> Compiled:
     Compiled
         `with_model_data` lets it serve another model of the same form.
     """
-    value_vars = model.value_vars
-    flat, pieces = _flat_point(model)
+    value_vars, start = model.value_vars, _initial_point(model)
+    shapes = [np.shape(values) for values in start()]
+    flat, pieces = _flat_point(shapes)
     logp: Any = model.logp()
     slopes: Any = pt.grad(logp, value_vars)
     gradient = pt.concatenate([slope.ravel() for slope in slopes])
@@ -116,7 +125,7 @@ def compile_model(model: pm.Model) -> Compiled:
         compiled_expand_func=_callback(
             _EXPAND_SOURCE.format(dim=dim), "expand_callback", _EXPAND_SIGNATURE, {}, key="identity"
         ),
-        initial_point_func=_flat_initial_point(model),
+        initial_point_func=_flat_initial_point(start),
         shared_data=shared_data,
         shared_var_keys=shared,
         user_data=make_user_data(shared, shared_data),
@@ -128,7 +137,7 @@ def compile_model(model: pm.Model) -> Compiled:
         _shapes={POINT: (dim,)},
         _coords={},
     )
-    return Compiled(form=_form(model), nutpie=code)
+    return Compiled(form=_form(model), nutpie=code, start=start, shapes=shapes)
 
 
 def _mode(model: pm.Model) -> Mode:
@@ -141,13 +150,15 @@ def _mode(model: pm.Model) -> Mode:
     return mode.excluding("fuse_elemwise") if "recipe" in model.coords else mode
 
 
-def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
+def constrain(compiled: Compiled, model: pm.Model, points: np.ndarray) -> xr.Dataset:
     """Map unconstrained points to all variables of a model, free and deterministic.
 
     Parameters
     ----------
+    compiled : Compiled
+        What the points were sampled with.
     model : pymc.Model
-        The model that was compiled.
+        The model that it has the data of.
     points : ndarray, shape (chain, draw, n)
         What the sampler recorded as `POINT`.
 
@@ -158,7 +169,7 @@ def constrain(model: pm.Model, points: np.ndarray) -> xr.Dataset:
     """
     names = [variable.name for variable in [*model.free_RVs, *model.deterministics]]
     by_name = {variable.name: variable for variable in model.unobserved_value_vars}
-    flat, pieces = _flat_point(model)
+    flat, pieces = _flat_point(compiled.shapes)
     outputs = clone_replace(
         [by_name[name] for name in names], dict(zip(model.value_vars, pieces, strict=True))
     )
@@ -204,9 +215,11 @@ def with_model_data(compiled: Compiled, model: pm.Model) -> Compiled:
     # Beside the model's data, the length of a dimension may be an input.
     inputs = {**model.named_vars, **model.dim_lengths}
     names = [variable.name for variable in compiled.nutpie.shared_var_keys]
-    return Compiled(
-        compiled.form, compiled.nutpie.with_data(**{name: inputs[name].get_value() for name in names})
-    )
+    code = compiled.nutpie.with_data(**{name: inputs[name].get_value() for name in names})
+    shared = {variable: inputs.get(variable.name) for variable in compiled.start.get_shared()}
+    start = compiled.start.copy(swap={old: new for old, new in shared.items() if new is not None})
+    code = dataclasses.replace(code, initial_point_func=_flat_initial_point(start))
+    return Compiled(compiled.form, code, start, compiled.shapes)
 
 
 def _form(model: pm.Model) -> str:
@@ -221,10 +234,8 @@ def _form(model: pm.Model) -> str:
     return f"{lengths}\n" + re.sub(r"0x[0-9A-Fa-f]+", "", printed)
 
 
-def _flat_point(model: pm.Model) -> tuple[Any, list[Any]]:
+def _flat_point(shapes: list[tuple[int, ...]]) -> tuple[Any, list[Any]]:
     """One flat vector, and the pieces of it that stand for the model's value variables."""
-    start = make_initial_point_fn(model=model, return_transformed=True)(0)
-    shapes = [start[variable.name].shape for variable in model.value_vars]
     sizes = [int(np.prod(shape)) for shape in shapes]
     flat = pt.tensor("point", shape=(sum(sizes),), dtype="float64")
     ends = np.cumsum(sizes)
@@ -234,17 +245,34 @@ def _flat_point(model: pm.Model) -> tuple[Any, list[Any]]:
     return flat, pieces
 
 
-def _flat_initial_point(model: pm.Model) -> Any:
-    """Where a chain starts: the prior's centre with a jitter of +-1 on the unconstrained scale."""
-    start = make_initial_point_fn(model=model, jitter_rvs=set(model.free_RVs), return_transformed=True)
-    names = [variable.name for variable in model.value_vars]
-    # Chains ask from threads of their own, and PyMC's function seeds one state and then draws from it.
+def _initial_point(model: pm.Model) -> Any:
+    """Compile where a chain starts: as the model says, else the prior's centre +-1 in its coordinate.
+
+    A variable without a transform starts at a draw from its prior: its coordinate need not have a scale of 1.
+    """
+    starts = model.rvs_to_initial_values
+    told = [variable for variable in model.free_RVs if starts.get(variable) is not None]
+    plain = [variable for variable in model.free_RVs if model.rvs_to_transforms[variable] is None]
+    seeded = make_initial_point_fn(
+        model=model,
+        overrides=dict.fromkeys((variable for variable in plain if variable not in told), "prior"),
+        jitter_rvs=set(model.free_RVs).difference(told, plain),
+        return_transformed=True,
+    )
+    return seeded.__wrapped__
+
+
+def _flat_initial_point(start: Any) -> Any:
+    """Give nutpie the start of a chain as one vector, by a seed."""
+    random = find_rng_nodes(start.maker.fgraph.outputs)
+    # Chains ask from threads of their own, and the seed is a state that all of them share.
     one_at_a_time = Lock()
 
     def flat_initial_point(seed: Any) -> np.ndarray:
         with one_at_a_time:
-            point = start(seed)
-        return np.concatenate([np.ravel(point[name]) for name in names]).astype(float)
+            reseed_rngs(random, seed)
+            point = start()
+        return np.concatenate([np.ravel(values) for values in point]).astype(float)
 
     return flat_initial_point
 

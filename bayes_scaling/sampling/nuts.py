@@ -124,7 +124,7 @@ def _draw_with_nutpie(
     if np.isnan(points).any():
         # Chains of which one was interrupted earlier are filled up to one length.
         raise KeyboardInterrupt
-    return constrain(model, points), trace["sample_stats"].to_dataset()
+    return constrain(compiled, model, points), trace["sample_stats"].to_dataset()
 
 
 def _draw_with_pymc(model: pm.Model, sampling: Sampling, progress: bool) -> tuple[xr.Dataset, xr.Dataset]:

@@ -10,6 +10,8 @@ import xarray as xr
 from bayes_scaling.laws import isoflop
 from bayes_scaling.models.spec import Spec, recipes_told_apart
 from bayes_scaling.runs.check import flops_per_param_token
+from bayes_scaling.runs.columns import COLUMNS
+from bayes_scaling.sampling.artefact import fit_facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,3 +52,25 @@ def constant_data(runs: pd.DataFrame, spec: Spec | None = None) -> xr.Dataset:
             variables["profile_budget"] = ("profile", centre.budget)
             coords["profile"] = np.array(isoflop.profile_names(centre))
     return xr.Dataset(variables, coords=coords)
+
+
+def runs_of_fit(fit: xr.DataTree) -> pd.DataFrame:
+    """Put the runs that a fit carries back into a table.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From `fit` or `open_fit`.
+
+    Returns
+    -------
+    DataFrame
+        Those that were fitted, with their labels.
+    """
+    import pandas as pd
+
+    constant = fit["constant_data"].dataset.assign(loss=fit["observed_data"].dataset["loss"])
+    columns = {name: constant[name].to_numpy() for name in COLUMNS if name in constant}
+    runs = pd.DataFrame({"run_id": constant["run"].to_numpy().astype(str), **columns})
+    runs.attrs.update(fit_facts(fit)["labels"])
+    return runs

@@ -36,7 +36,8 @@ def log_likelihood(draws: xr.Dataset, constant: xr.Dataset, spec: Spec) -> xr.Da
     draws : Dataset, dims chain, draw
         Draws of the law's and the noise's parameters.
     constant : Dataset, dims run
-        `params`, `tokens`, `flops`, `loss` and, if known, `loss_se`, as from `constant_data`.
+        `params`, `tokens`, `flops`, `loss` and, if known, `loss_se`, as from `constant_data`; and
+        `centre_loss` if the model was built with one.
     spec : Spec
         The model.
 
@@ -45,7 +46,7 @@ def log_likelihood(draws: xr.Dataset, constant: xr.Dataset, spec: Spec) -> xr.Da
     Dataset, dims chain, draw, run
         `loss`: log density of the loss itself, in nats, whichever scale its noise has.
     """
-    mu, scale, nu = _likelihood_parameters(draws, constant, spec)
+    mu, scale, nu = likelihood_parameters(draws, constant, spec)
     density = log_density(spec.noise, constant["loss"], mu, scale, nu)
     return density.transpose("chain", "draw", "run").to_dataset(name="loss")
 
@@ -65,20 +66,35 @@ def predictive(draws: xr.Dataset, constant: xr.Dataset, spec: Spec, *, seed: int
     Dataset, dims chain, draw, run
         `loss`: replicated losses, in the loss's unit.
     """
-    mu, scale, nu = _likelihood_parameters(draws, constant, spec)
+    mu, scale, nu = likelihood_parameters(draws, constant, spec)
     return draw_losses(spec.noise, mu, scale, nu, rng=np.random.default_rng([seed, 1])).to_dataset(
         name="loss"
     )
 
 
-def _likelihood_parameters(
+def likelihood_parameters(
     draws: xr.Dataset, constant: xr.Dataset, spec: Spec
 ) -> tuple[xr.DataArray, Any, Any]:
-    """Location, scale and degrees of freedom of each run's loss under each draw."""
+    """Give the distribution of each run's loss under each draw.
+
+    Parameters
+    ----------
+    draws, constant, spec
+        As for `log_likelihood`.
+
+    Returns
+    -------
+    mu : DataArray, dims chain, draw, run
+        Loss that the law predicts. Of too many draws evenly spaced ones are used.
+    scale : array
+        Of the noise, in units of the log loss or, on the raw scale, of the loss.
+    nu : array or None
+        Degrees of freedom of Student-t noise.
+    """
     draws = _thin(draws, constant.sizes["run"])
     names = recipe_names(draws)
     of_run = constant["recipe"].to_numpy() if names else None
-    ratio, typical = noise_reference(constant["loss"].to_numpy(), constant["flops"].to_numpy(), of_run)
+    ratio, typical = noise_reference(_middle(constant), constant["flops"].to_numpy(), of_run)
     constant = constant.assign(compute_ratio=("run", ratio), typical_loss=("run", typical))
     if not names:
         mu, scale, nu = _of_one_recipe(draws, constant, spec)
@@ -109,6 +125,7 @@ def _of_one_recipe(
         sigma=draws["sigma"],
         sigma_growth=draws.get("sigma_growth"),
         compute_ratio=constant["compute_ratio"],
+        loss_ratio=mu / typical,
         relative_se=None
         if known_se is None
         else relative_se(spec.noise, constant["loss"], known_se, typical),
@@ -128,7 +145,8 @@ def _law_loss(draws: xr.Dataset, constant: xr.Dataset) -> xr.DataArray:
 
 def _profile_loss(draws: xr.Dataset, constant: xr.Dataset) -> xr.DataArray:
     """Loss of each run on its budget's own profile, moved along the frontier by its own compute."""
-    centre = isoflop.reference(*(constant[name].to_numpy() for name in ("params", "flops", "loss", "budget")))
+    data = {name: constant[name].to_numpy() for name in ("params", "flops", "budget")}
+    centre = isoflop.reference(**data, loss=_middle(constant))
     log_params, log_compute, profile = (
         xr.DataArray(values, dims="run") for values in (centre.log_params, centre.log_compute, centre.profile)
     )
@@ -146,6 +164,11 @@ def _profile_loss(draws: xr.Dataset, constant: xr.Dataset) -> xr.DataArray:
     kappa = np.exp(own["log_kappa"] + draws["kappa_slope"] * beyond)
     skew: dict[str, Any] = {name: draws[name] for name in ("alpha", "beta") if name in draws}
     return float(centre.loss[0]) * np.exp(log_least) * (1 + kappa * isoflop.rise(log_ratio, **skew))
+
+
+def _middle(constant: xr.Dataset) -> np.ndarray:
+    """Losses that the model's priors are centred at: the runs' own, unless it was built with others."""
+    return constant.get("centre_loss", constant["loss"]).to_numpy()
 
 
 def _thin(draws: xr.Dataset, runs: int) -> xr.Dataset:

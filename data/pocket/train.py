@@ -6,9 +6,10 @@
 
     python data/pocket/train.py --workers 2
 
-builds the text, sweeps learning rates, trains every run of the IsoFLOP design and writes `runs.csv`,
-`curves.csv` and `sweep.csv`. After a kill the same command goes on where it stopped: a finished run is one
-JSON file in `records/`, and a long run leaves a checkpoint there.
+builds the text, sweeps learning rates, trains every run of the IsoFLOP design and writes `sweep.csv`, then
+`runs.csv` and `curves.csv`, each when the last of its runs has ended. After a kill the same command goes on
+where it stopped: a finished run is one JSON file in `records/`, with the time it began and ended, and a long
+run leaves a checkpoint there.
 
     python data/pocket/train.py --held-out 96x4 128x4 160x4
 
@@ -38,6 +39,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -65,6 +67,10 @@ HELD_OUT_BUDGET = 1e14
 SWEEP = {(16, 2): 1e11, (32, 2): 3e11, (64, 3): 1e12, (128, 3): 2.5e12}
 """Shapes whose learning rate is swept, and the budget of each sweep run."""
 SWEEP_RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2)
+RATE_RULE = (0.20422, -0.94591)
+"""Scale and power of width: what `fit_rate_rule` gives for `sweep.csv`. A constant, since a sweep trained on
+another machine differs as another seed would, and its own rule would give every run another rate. It has five
+digits, since four would round the rate of width 6, 0.0375003, the other way."""
 
 # -- the recipe --------------------------------------------------------------------------------------------
 
@@ -94,6 +100,8 @@ PACKAGES = (
 PLATFORMS = tuple(f"manylinux_2_{glibc}_x86_64" for glibc in (17, 24, 27, 28))
 """One fixed platform, whatever the machine: a wheel's generated files differ between platforms."""
 PYTHON = "3.11.7"
+SHEBANG = b"#!/root/.pyenv/versions/3.11.7/bin/python3.11"
+"""First line of python-config.py where the published text was built."""
 MIN_FILE, MAX_FILE = 100, 200_000
 """Bytes. Shorter files are empty package markers; longer ones are nearly all generated tables."""
 VALIDATION_BYTES = 2_000_000
@@ -144,7 +152,11 @@ def stdlib_sources() -> Iterator[tuple[str, bytes]]:
     for path in library.rglob("*.py"):
         # Written when Python was built or its packages installed: these differ from machine to machine.
         if "site-packages" not in path.parts and not path.name.startswith("_sysconfigdata"):
-            yield f"python=={PYTHON}", path.read_bytes()
+            content = path.read_bytes()
+            if path.name == "python-config.py":
+                # Its first line is the path of the interpreter, which differs too; the rest does not.
+                content = SHEBANG + content[content.index(b"\n") :]
+            yield f"python=={PYTHON}", content
 
 
 def split_text(
@@ -341,6 +353,11 @@ def count_windows(text: np.ndarray) -> int:
     return (len(text) - 1) // CONTEXT
 
 
+def utc_now() -> str:
+    """Date and time to the second, in UTC, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module, text: np.ndarray, windows: int) -> float:
     """Mean loss over evenly spaced windows of a text, in nats per byte."""
@@ -376,8 +393,9 @@ def train_run(
     Returns
     -------
     dict
-        The plan, "row" (the run's row in runs.csv) and "curve" (its rows in curves.csv). The last loss of the
-        curve is the run's loss; the others are measured on CURVE_WINDOWS windows of the held-out files.
+        The plan, "began" and "ended" (UTC), "row" (the run's row in runs.csv) and "curve" (its rows in
+        curves.csv). The last loss of the curve is the run's loss; the others are measured on CURVE_WINDOWS
+        windows of the held-out files. A run that has diverged has the loss NaN.
     """
     torch.set_num_threads(1)
     params, non_embedding = count_params(plan.width, plan.depth)
@@ -397,7 +415,7 @@ def train_run(
         betas=BETAS,
         fused=True,
     )
-    step, seconds = 0, 0.0
+    step, seconds, began = 0, 0.0, utc_now()
     losses: list[float] = []
     curve: list[dict[str, Any]] = []
     checkpoint = work / f"{plan.run_id}.pt"
@@ -407,7 +425,8 @@ def train_run(
             raise stop(f"{checkpoint} is of another plan: {saved['plan']}, not {asdict(plan)}; remove it")
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
-        step, seconds, losses, curve = saved["step"], saved["seconds"], saved["losses"], saved["curve"]
+        step, seconds, began = saved["step"], saved["seconds"], saved["began"]
+        losses, curve = saved["losses"], saved["curve"]
 
     started = checked = perf_counter()
     status = "finished"
@@ -432,13 +451,14 @@ def train_run(
             checked = perf_counter()
             buffer = io.BytesIO()
             saved = {"plan": asdict(plan), "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-            saved |= {"step": step, "seconds": seconds + checked - started, "losses": losses, "curve": curve}
+            saved |= {"step": step, "seconds": seconds + checked - started, "began": began}
+            saved |= {"losses": losses, "curve": curve}
             torch.save(saved, buffer)
             write_whole(checkpoint, buffer.getvalue())
 
     final = evaluate(model, validation, count_windows(validation)) if status == "finished" else math.nan
     if not final <= DIVERGED_ABOVE:
-        status = "diverged"
+        status, final = "diverged", math.nan
     curve.append({"tokens": step * step_tokens, "loss": final, "train_loss": float(np.mean(losses))})
     row = {
         "run_id": plan.run_id,
@@ -459,13 +479,16 @@ def train_run(
         "status": status,
     }
     curve = [{"run_id": plan.run_id, "params": params, **point} for point in curve]
-    record = {"plan": asdict(plan), "row": row, "curve": curve}
+    record = {"plan": asdict(plan), "began": began, "ended": utc_now(), "row": row, "curve": curve}
     write_whole(work / f"{plan.run_id}.json", json.dumps(record, indent=1).encode())
     checkpoint.unlink(missing_ok=True)
     return record
 
 
 # -- the study ---------------------------------------------------------------------------------------------
+
+TABLES = {"sweep": "sweep.csv", "study": "runs.csv", "held_out": "held_out.csv"}
+"""The stages, and the table of each."""
 
 
 def sweep_plans() -> list[Plan]:
@@ -481,21 +504,28 @@ def fit_rate_rule(rows: list[dict[str, Any]]) -> tuple[float, float]:
     Parameters
     ----------
     rows : list of dict
-        Rows of the sweep: width, lr, loss (NaN if diverged).
+        Rows of the sweep: width, lr, loss, status; runs that diverged are left out.
 
     Returns
     -------
     scale, power : float
         Each width's best rate is the vertex of the parabola of loss in log lr through its best rate and the
         two beside it; the rule is the least-squares line through their logs.
+
+    Raises
+    ------
+    ValueError
+        If a width's best rate is the first or last of those swept.
     """
     best = {}
     for width in sorted({row["width"] for row in rows}):
-        swept = sorted((math.log(row["lr"]), row["loss"]) for row in rows if row["width"] == width)
-        log_rates, losses = np.array([pair for pair in swept if math.isfinite(pair[1])]).T
+        finished = [row for row in rows if row["width"] == width and row["status"] == "finished"]
+        log_rates, losses = np.array(sorted((math.log(row["lr"]), row["loss"]) for row in finished)).T
         lowest = int(np.argmin(losses))
         if lowest in (0, len(losses) - 1):
-            raise stop(f"sweep at width {width}: lowest loss at the end of the rates, widen SWEEP_RATES")
+            raise ValueError(
+                f"at width {width} the lowest loss is at the end of the rates: widen SWEEP_RATES"
+            )
         beside = slice(lowest - 1, lowest + 2)
         curvature, slope, _ = np.polyfit(log_rates[beside], losses[beside], 2)
         best[width] = -slope / (2 * curvature)
@@ -503,41 +533,46 @@ def fit_rate_rule(rows: list[dict[str, Any]]) -> tuple[float, float]:
     return float(np.exp(log_scale)), float(power)
 
 
-def rate_for(width: int, rule: tuple[float, float]) -> float:
-    """Learning rate of a width, to two digits, so that a rebuilt sweep gives the same."""
-    return float(f"{rule[0] * width ** rule[1]:.2g}")
+def describe_rule(rows: list[dict[str, Any]]) -> str:
+    """Write the rule of a sweep, or why it has none: the study does without."""
+    try:
+        scale, power = fit_rate_rule(rows)
+    except ValueError as reason:
+        return f"none, {reason}"
+    return f"{scale:.4g} * width ** {power:.4g}"
 
 
-def study_plans(rule: tuple[float, float]) -> list[Plan]:
+def rate_for(width: int) -> float:
+    """Learning rate of a width, to two digits."""
+    return float(f"{RATE_RULE[0] * width ** RATE_RULE[1]:.2g}")
+
+
+def study_plans() -> list[Plan]:
     """Runs of the study: small budgets first, and in a budget the small models first, which take longest."""
     return [
-        Plan("study", budget, width, depth, seed, rate_for(width, rule))
+        Plan("study", budget, width, depth, seed, rate_for(width))
         for budget, (first, end) in BUDGETS.items()
         for width, depth in SHAPES[first:end]
         for seed in (SEEDS if budget in REPEATED else SEEDS[:1])
     ]
 
 
-def write_tables(records: list[dict[str, Any]], out: Path) -> None:
-    """Write each stage's rows, and the study's curves, sorted; every file whole."""
+def write_tables(records: list[dict[str, Any]], stage: str, out: Path) -> None:
+    """Write a stage's rows, and the study's curves, sorted; every file whole."""
 
     def plan_key(record: dict[str, Any]) -> tuple[Any, ...]:
         return record["row"]["budget"], record["row"]["params"], record["row"]["seed"], record["row"]["lr"]
 
-    records = sorted(records, key=plan_key)
-    tables = {
-        f"{name}.csv": [record["row"] for record in records if record["plan"]["stage"] == stage]
-        for stage, name in (("sweep", "sweep"), ("study", "runs"), ("held_out", "held_out"))
-    }
-    tables["curves.csv"] = [point for record in records if record["plan"]["stage"] == "study"
-                            for point in record["curve"]]  # fmt: skip
+    records = sorted((record for record in records if record["plan"]["stage"] == stage), key=plan_key)
+    tables = {TABLES[stage]: [record["row"] for record in records]}
+    if stage == "study":
+        tables["curves.csv"] = [point for record in records for point in record["curve"]]
     for name, rows in tables.items():
-        if rows:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            write_whole(out / name, text.getvalue().encode())
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(out / name, text.getvalue().encode())
 
 
 def read_records(work: Path) -> list[dict[str, Any]]:
@@ -552,7 +587,9 @@ def train_plan(plan: Plan, text: Path, work: Path) -> dict[str, Any]:
 
 
 def train_all(plans: list[Plan], workers: int, text: Path, work: Path, out: Path) -> list[dict[str, Any]]:
-    """Train what is not finished yet, one process a core; log a line and rewrite the tables after each run.
+    """Train what is not finished yet of a stage, one process a core; write its tables when all of it is.
+
+    The tables that are there stay until then: a rebuild that is stopped half-way leaves them as they were.
 
     Returns
     -------
@@ -569,12 +606,14 @@ def train_all(plans: list[Plan], workers: int, text: Path, work: Path, out: Path
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting = [pool.submit(train_plan, plan, text, work) for plan in missing]
         for done, future in enumerate(as_completed(waiting), start=1):
-            row = future.result()["row"]
+            record = future.result()
+            row = record["row"]
             print(f"{done}/{len(missing)} {row['run_id']} params {row['params']} tokens {row['tokens']} "
                   f"lr {row['lr']:g} loss {row['loss']:.4f} {row['status']} {row['seconds']:.0f} s "
-                  f"{row['flops'] / row['seconds'] / 1e9:.1f} GFLOP/s", flush=True)  # fmt: skip
-            write_tables(read_records(work), out)
+                  f"{row['flops'] / row['seconds'] / 1e9:.1f} GFLOP/s, "
+                  f"{record['began']} to {record['ended']}", flush=True)  # fmt: skip
     records = {record["row"]["run_id"]: record for record in read_records(work)}
+    write_tables(list(records.values()), plans[0].stage, out)
     return [records[plan.run_id]["row"] for plan in plans]
 
 
@@ -597,15 +636,17 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the tables")
     parser.add_argument("--held-out", type=read_shape, nargs="+", metavar="WIDTHxDEPTH",
-                        help=f"train these shapes at {HELD_OUT_BUDGET:g} FLOPs, after the study")  # fmt: skip
+                        help=f"train these shapes at {HELD_OUT_BUDGET:g} FLOPs instead")  # fmt: skip
     args = parser.parse_args()
     build_text(args.text)
-    rule = fit_rate_rule(train_all(sweep_plans(), args.workers, args.text, args.work, args.out))
-    print(f"learning rate: {rule[0]:.4g} * width ** {rule[1]:.4g}, to two digits", flush=True)
-    plans = study_plans(rule)
     if args.held_out:
-        plans = [Plan("held_out", HELD_OUT_BUDGET, width, depth, SEEDS[0], rate_for(width, rule))
+        plans = [Plan("held_out", HELD_OUT_BUDGET, width, depth, SEEDS[0], rate_for(width))
                  for width, depth in args.held_out]  # fmt: skip
+    else:
+        swept = train_all(sweep_plans(), args.workers, args.text, args.work, args.out)
+        print(f"learning rate: {RATE_RULE[0]} * width ** {RATE_RULE[1]}, to two digits", flush=True)
+        print(f"this sweep's own rule, which trains nothing: {describe_rule(swept)}", flush=True)
+        plans = study_plans()
     train_all(plans, args.workers, args.text, args.work, args.out)
 
 

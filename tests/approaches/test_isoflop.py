@@ -337,7 +337,7 @@ def test_flops_find_the_budgets_where_no_column_names_them():
     own = [np.exp(np.log(group["flops"]).mean()) for _, group in runs.groupby("budget")]
     np.testing.assert_allclose(profiles["budget"], own, rtol=1e-12)
     assert profiles.attrs["left_out"] == (
-        "2 of 30 runs (stray-1, stray-2) are of fewer than 3 sizes whose FLOPs lie within 0.1 of one budget"
+        "2 of 30 runs (stray-1, stray-2) are of fewer than 3 sizes within 10 % of one budget in FLOPs"
     )
 
 

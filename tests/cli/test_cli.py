@@ -153,6 +153,11 @@ def test_planning_on_it_is_refused_unless_allowed(unconverged_nc: Path):
         (["fit", "chinchilla-simulated", "-o", "none/fit.nc"], "there is no folder none"),
         (["fit", "chinchilla-simulated", "--draws", "1"], "draws must be at least 4"),
         (["fit", "chinchilla-simulated", "--drws", "1"], "No such option: --drws"),
+        (
+            ["fit", "chinchilla-simulated", "--model", "isoflop-skewed.toml"],
+            "there is no such file; did you mean the model isoflop-skewed?",
+        ),
+        (["demo", "-o", "/proc/out"], "/proc/out: the folder cannot be made"),
         (["optimum", "none.nc"], "none.nc: no such file"),
         (["optimum", "none.nc", "--compute", "lots"], "lots"),
         (["data", "show", "chinchila"], "did you mean 'chinchilla'"),
@@ -236,6 +241,13 @@ def test_compare_in_words_has_a_row_a_method_and_the_reasons(tmp_path: Path):
         assert done.returncode == 0, done.stderr
         assert "not available" not in done.stdout
         assert ("left out" in done.stdout) == (not options)
+
+
+def test_a_comparison_without_any_answer_fails_and_says_why(tmp_path: Path):
+    (tmp_path / "few.csv").write_text("params,tokens,loss\n1e8,2e9,3.1\n2e8,9e9,3.0\n")
+    done = run("compare", tmp_path / "few.csv", "--no-posterior", "--compute", "1e22")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: there is no answer to compare:\n  approach-1: needs training curves" in done.stderr
 
 
 def test_compare_ranks_posteriors_of_the_same_runs(runs_csv: Path, fit_nc: Path):

@@ -117,6 +117,36 @@ def test_plan_says_what_serving_and_repetition_rest_on(folder: Path, run: Callab
     assert best["epochs"] == pytest.approx(best["tokens"] / 2e11)
 
 
+def test_serving_that_decides_the_plan_is_said(folder: Path, run: Callable[..., Done]):
+    """It lies within the compute of the runs, and far from their sizes and tokens."""
+    asked = ["plan", folder / "fit.nc", "--compute", "1e23", "--served-tokens", "1e18"]
+    words = " ".join(run(*asked).stdout.split())
+    assert "N_opt, serving paid:" in words
+    assert "serving takes 99." in words
+    assert "in size" in words
+    assert "THIS IS A GUESS" in words
+    best = json.loads(run(*asked, "--json").stdout)["recommended"]
+    assert best["extrapolation"] == 1
+    assert min(best["extrapolation_params"], best["extrapolation_tokens"]) > 1000
+    assert best["serving_share"] > 0.99
+    words = " ".join(run("plan", folder / "fit.nc", "--compute", "1e23").stdout.split())
+    assert "N_opt: " in words
+    assert "serving" not in words
+    assert "GUESS" not in words
+
+
+def test_tables_fit_a_terminal_of_80_letters(folder: Path, run: Callable[..., Done]):
+    plan_of = ["plan", folder / "fit.nc", "--compute", "5.76e23", "--params", "280B"]
+    for asked in (
+        [*plan_of, "--spent-params", "40B", "--spent-tokens", "200B", "--target", "2"],
+        ["audit", folder / "fit.nc"],
+        ["optimum", folder / "fit.nc"],
+    ):
+        rows = [line for line in run(*asked).stdout.splitlines() if "  " in line or "\u2500" in line]
+        assert len(rows) > 5
+        assert max(map(len, rows)) <= 80
+
+
 def test_without_a_budget_the_plan_is_the_cheapest_to_a_target(folder: Path, run: Callable[..., Done]):
     asked = ["plan", folder / "fit.nc", "--target", "2.0", "--sure", "0.9", "--served-tokens", "1T"]
     done = run(*asked, "--figure", folder / "target.svg", "--json")

@@ -21,7 +21,8 @@ def with_prior(name: str, dist: str, **parameters: object) -> Spec:
 def test_the_model_is_a_plain_pymc_model(simulated: pd.DataFrame):
     model = build_model(simulated)
     assert isinstance(model, pm.Model)
-    assert {v.name for v in model.free_RVs} == {"loss_ratio", "share", "alpha", "beta", "sigma", "nu"}
+    noise = {"sigma", "nu", "sigma_growth"}
+    assert {v.name for v in model.free_RVs} == {"loss_ratio", "share", "alpha", "beta"} | noise
     assert {v.name for v in model.deterministics} == {"E", "A", "B"}
     assert list(model.coords["run"]) == list(simulated["run_id"])
 

@@ -125,7 +125,7 @@ def test_one_recipe_is_taken_as_if_there_were_no_pooling(two: pd.DataFrame, spec
 def test_one_recipe_of_the_pooled_law_is_the_parametric_model(simulated: pd.DataFrame):
     """Dirichlet(2, 1, 1) of three shares is Beta(2, 2) of the first and uniform of how the rest divides."""
     one, other = (build_model(simulated, spec) for spec in ("parametric", "parametric-recipes"))
-    law = {"loss_ratio": 1.1, "alpha": 0.3, "beta": 0.4, "sigma": 0.01, "nu": 5.0}
+    law = {"loss_ratio": 1.1, "alpha": 0.3, "beta": 0.4, "sigma": 0.01, "nu": 5.0, "sigma_growth": 1.5}
     for irreducible, share in ((0.6, 0.3), (0.2, 0.7)):
         shares = [irreducible, (1 - irreducible) * share, (1 - irreducible) * (1 - share)]
         theirs = density_at(one, {**law, "share": shares})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 from handmade_fits import BESIROGLU, handmade_fit, law_draws, point_fit
 
 from bayes_scaling import audit, interval, optimum, plan, published_models
-from bayes_scaling.errors import InputError
+from bayes_scaling.errors import InputError, RunsWarning
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning.audit import read_models
 
@@ -47,6 +48,23 @@ def test_each_model_is_judged_at_its_own_compute():
         judged = plan(fit, 1e22, params=row.params, tokens=row.tokens)
         np.testing.assert_allclose(one["regret"], judged["proposed_regret"], rtol=1e-12)
         assert float(one["extrapolation"]) == pytest.approx(compute / 1e21)
+
+
+def test_every_model_says_how_far_it_lies_from_the_runs():
+    fit = point_fit()
+    gopher = audit(fit).sel(plan="Gopher")
+    runs = fit["constant_data"]
+    assert float(gopher["extrapolation_params"]) == pytest.approx(280e9 / float(runs["params"].max()))
+    assert float(gopher["extrapolation_tokens"]) == pytest.approx(300e9 / float(runs["tokens"].max()))
+
+
+def test_models_of_other_tokens_than_the_runs_are_told():
+    fit = point_fit()
+    fit.attrs["labels"] = json.dumps({"loss_unit": "nats/byte"})
+    with pytest.warns(RunsWarning, match="these models are of losses in nats/token, .* is in nats/byte"):
+        audit(fit)
+    # A table of one's own is in the tokens that its owner counts.
+    audit(fit, pd.DataFrame({"name": ["own"], "params": [1e9], "tokens": [2e10]}))
 
 
 def test_a_table_of_ones_own(tmp_path: Path):

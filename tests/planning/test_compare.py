@@ -20,6 +20,7 @@ from bayes_scaling import (
 from bayes_scaling.approaches.envelope import approach_1
 from bayes_scaling.approaches.isoflop import approach_2
 from bayes_scaling.approaches.methods import run_approaches
+from bayes_scaling.approaches.recipes import by_recipe
 from bayes_scaling.errors import InputError, NotConvergedError, RunsWarning
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.runs.budgets import isoflop_profiles
@@ -111,14 +112,43 @@ def test_nothing_is_misspent_by_one_s_own_law_and_no_judge_without_a_law(compari
 
 def test_disagreements_are_told_with_their_price(comparison: xr.Dataset):
     told = disagreements(comparison)
-    one = next(text for text in told if "approach-3 (" in text and "hoffmann-approach-3 (40.4B)" in text)
-    assert one.startswith("at 5.76e23 FLOP N_opt of approach-3 (")
+    one = next(text for text in told if "of approach-3 (" in text and "hoffmann-approach-3, 40.4B" in text)
+    assert one.startswith(
+        "at 5.76e23 FLOP N_opt of hoffmann-approach-3, 40.4B (no interval published), lies outside that of "
+    )
     share = 100 * float(
         comparison["misspent"].sel(estimator="approach-3", judge="hoffmann-approach-3").isel(compute=1)
     )
     assert f"{share:.2g} % of the compute is misspent by approach-3 if hoffmann-approach-3 is right" in one
     assert not any("kaplan" in text for text in told)
     assert not any("besiroglu" in text and "hoffmann" in text for text in told), "both are points"
+    assert not any("do not overlap" in text and "hoffmann" in text for text in told), (
+        "a point overlaps nothing"
+    )
+
+
+def test_what_was_published_in_other_units_is_not_set_against_the_runs(simulated: pd.DataFrame):
+    in_bytes = simulated.copy()
+    in_bytes.attrs["loss_unit"] = "nats/byte"
+    with pytest.warns(RunsWarning, match="published estimates are of losses in nats/token, .* in nats/byte"):
+        found = compare(in_bytes, GOPHER, published=True, resamples=20)
+    published = found.isel(estimator=~found["same_units"].values)
+    assert published["estimator"].values.tolist() == found["estimator"].values.tolist()[3:]
+    assert all("not comparable" in notes for notes in published["notes"].values)
+    assert found["misspent"].sel(judge=published["estimator"].values).isnull().all()
+    assert not any("hoffmann" in text for text in disagreements(found))
+
+
+def test_curves_of_other_runs_are_told(simulated: pd.DataFrame):
+    runs = load_dataset("chinchilla-simulated")
+    curves = reduce_curves(load_curves("chinchilla-simulated"))
+    renamed = curves.assign_coords(run_id=("curve", [f"curve {i}" for i in range(curves.sizes["curve"])]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for own in (curves, renamed):
+            assert by_recipe(runs, own)[0].curves is own, "those that end in a run are of it by any name"
+    with pytest.warns(RunsWarning, match="seem to be curves of other runs .* share no run_id, and none ends"):
+        by_recipe(simulated, renamed)
 
 
 def test_methods_that_overlap_are_not_said_to_disagree(comparison: xr.Dataset):
@@ -305,7 +335,7 @@ def test_every_option_reaches_its_approach(simulated: pd.DataFrame):
 def test_subsamples_are_not_passed_off_as_an_interval(simulated: pd.DataFrame):
     found = compare(simulated, GOPHER, scheme="subsample", resamples=20)
     for name in ("approach-2", "approach-3"):
-        assert "half as wide as a 90% interval" in found["notes"].sel(estimator=name).item()
+        assert "half as wide as a 90 % interval" in found["notes"].sel(estimator=name).item()
 
 
 def test_misspent_is_the_median_over_the_judge_s_draws(simulated: pd.DataFrame, simulated_fit: xr.DataTree):

@@ -22,8 +22,9 @@ from bayes_scaling import (
 )
 from bayes_scaling.approaches.envelope import approach_1
 from bayes_scaling.approaches.recipes import by_recipe, select_curves
+from bayes_scaling.cli.compare_output import print_compare
 from bayes_scaling.cli.documents import compare_document
-from bayes_scaling.cli.output import print_compare, print_json
+from bayes_scaling.cli.output import print_json
 from bayes_scaling.errors import RunsWarning
 from bayes_scaling.planning.recipes import distinct_names
 from bayes_scaling.runs.check import check_runs, data_hash
@@ -269,17 +270,30 @@ def test_the_document_and_the_words_have_the_ranking(
     printed = " ".join(capsys.readouterr().out.split())
     assert "(ELPD) of the same 60 losses" in printed
     assert "of the same 50 losses" not in printed, "one alone is no ranking"
-    assert "parametric (3): not ranked against parametric, for it is of other observations" in printed
+    of_third = printed.partition("parametric (3):")[2]
+    assert "not ranked against parametric, for it is of other observations" in of_third
 
 
 def test_the_printed_table_is_grouped_by_recipe(comparison: xr.Dataset, capsys: pytest.CaptureFixture[str]):
     print_compare(compare_document(comparison))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    firsts = [words[0] for words in lines if words and words[0] in ("pile", "c4")]
-    assert firsts == ["pile", "c4"] * 2, "once in each budget's table"
+    firsts = [words[0] for words in lines if words and words[0] in ("pile:", "c4:")]
+    assert firsts == ["pile:", "c4:"] * 3, "once in the exponents' table and in each budget's"
     text = [" ".join(words) for words in lines]
     assert sum("needs training curves" in line for line in text) == 1, "said once for both"
     assert any(line.startswith("approach-1 [pile, c4]: not available") for line in text)
+
+
+def test_the_printed_tables_fit_a_terminal_of_80_letters(
+    comparison: xr.Dataset, capsys: pytest.CaptureFixture[str]
+):
+    print_compare(compare_document(comparison))
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if "  " in line or "\u2500" in line]
+    assert max(map(len, rows)) <= 80
+    assert "(80 %)" in printed, "beside the published intervals"
+    assert "optimum at 5.76e23 FLOP, 5,760x beyond the runs" in printed.splitlines()
+    assert "THIS IS A GUESS" in printed
 
 
 def test_the_figure_is_grouped_by_recipe(comparison: xr.Dataset):

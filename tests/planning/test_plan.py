@@ -399,9 +399,40 @@ def test_draws_that_have_not_converged_are_refused_unless_allowed():
         ({"unique_tokens": np.inf}, "unique_tokens must be positive"),
         ({"below": ["big"]}, "below must be a number of parameters"),
         ({"prob": 90}, "prob must lie between 0 and 1"),
-        ({"params": 1e13, "served_tokens": 1e12}, r"serving such a model alone costs 2e\+25 FLOPs, more"),
+        ({"params": 1e13, "served_tokens": 1e12}, r"serving such a model alone costs 2e25 FLOPs, more"),
     ],
 )
 def test_what_is_no_request_is_refused(uncertain: xr.DataTree, changes: dict, said: str):
     with pytest.raises(InputError, match=said):
         plan(uncertain, **{"compute": 1e22, **changes})
+
+
+def test_a_plan_says_how_far_size_and_tokens_lie_from_the_runs():
+    """Serving a million times the tokens leaves next to nothing for training, inside the runs' compute."""
+    fit = point_fit()
+    runs = fit["constant_data"].dataset
+    found = plan(fit, 1e23, served_tokens=1e18, params=1e8, tokens=1e9)
+    params, tokens = float(found["recommended_params"]), float(found["recommended_tokens"])
+    assert float(found["recommended_extrapolation_params"]) == pytest.approx(
+        float(runs["params"].min()) / params
+    )
+    assert float(found["recommended_extrapolation_tokens"]) == pytest.approx(
+        tokens / float(runs["tokens"].max())
+    )
+    assert float(found["recommended_serving_share"]) == pytest.approx(2 * params * 1e18 / 1e23)
+    assert float(found["recommended_serving_share"]) > 0.99
+    assert float(found["proposed_serving_share"]) == pytest.approx(1 / (1 + 3 * 1e9 / 1e18))
+    assert found["recommended_extrapolation_params"].attrs["units"] == "1"
+    inside = plan(fit, 1e20)
+    assert float(inside["recommended_extrapolation_params"]) == 1
+    assert "recommended_serving_share" not in inside
+    cheapest = plan_to_target(fit, 2.5, served_tokens=1e12)
+    cost, compute = float(cheapest["recommended_cost"]), float(cheapest["recommended_compute"])
+    assert float(cheapest["recommended_serving_share"]) == pytest.approx(1 - compute / cost)
+    assert float(cheapest["recommended_extrapolation_params"]) >= 1
+
+
+def test_a_size_beyond_which_serving_alone_costs_more_is_too_large():
+    """Of what serving leaves, a model that is smaller by a thousandth has many times the tokens."""
+    found = plan(point_fit(), 1e23, served_tokens=1e18, params=1e8, tokens=1e9)
+    assert float(found["proposed_oversized"]) == 1

@@ -134,7 +134,7 @@ def test_the_line_and_its_band_are_the_posterior_s(simulated_fit: xr.DataTree):
         np.testing.assert_allclose(high, summary.sel(statistic="high"))
     assert ax.collections[1].get_alpha() < ax.collections[0].get_alpha()
     assert len(ax.collections) == 2, "a law has no minima, and no budgets whose scatter could be drawn"
-    assert "80% interval" in ax.get_title()
+    assert "80 % interval" in ax.get_title()
 
 
 def test_the_minima_stand_at_their_own_runs_compute(isoflop_fit: xr.DataTree):
@@ -160,8 +160,8 @@ def test_one_more_budget_s_minimum_has_a_wider_and_paler_band(isoflop_fit: xr.Da
     assert ax.collections[0].get_alpha() < ax.collections[1].get_alpha()
     words = [text.get_text() for text in ax.get_legend().get_texts()]
     assert words == [
-        "90% interval of one more budget's minimum",
-        "N_opt, median and 90% interval",
+        "90 % interval of one more budget's minimum",
+        "N_opt, median and 90 % interval",
         "beyond the runs",
         "minima of the profiles",
     ]
@@ -222,6 +222,6 @@ def test_one_recipe_can_be_drawn_by_itself(recipes_fit: xr.DataTree):
     (minima,) = ax.containers
     assert len(minima.lines[0].get_xdata()) == 3
     words = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert words[0] == "90% interval of one more budget's minimum"
+    assert words[0] == "90 % interval of one more budget's minimum"
     with pytest.raises(InputError, match="no recipe 'piles'; did you mean 'pile'"):
         plot_frontier(recipes_fit, recipe="piles")

@@ -19,6 +19,7 @@ from bayes_scaling import (
     plot_target,
 )
 from bayes_scaling.errors import InputError
+from bayes_scaling.quantities import format_share
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_the_regret_of_every_size_is_drawn_and_the_region_shaded(decision: xr.Da
     expected = next(line for line in ax.lines if line.get_label() == "expected")
     np.testing.assert_allclose(expected.get_xdata(), decision["size"])
     np.testing.assert_allclose(expected.get_ydata(), decision["size_expected_regret"])
-    shaded = next(patch for patch in ax.patches if "at most 2% with probability 50%" in patch.get_label())
+    shaded = next(patch for patch in ax.patches if "at most 2 % with probability 50 %" in patch.get_label())
     low, high = decision["region"].sel(regret_bound=0.02, probability=0.5).values
     assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == pytest.approx((low, high))
     for name in ("recommended", "continued", "proposed"):
@@ -61,7 +62,7 @@ def test_a_region_that_does_not_exist_is_not_drawn(uncertain: xr.DataTree):
     expected = next(line for line in ax.lines if line.get_label() == "expected")
     assert expected.get_linestyle() == "None", "nothing can be built between the sizes of a list"
     assert expected.get_xdata().tolist() == [5e9, 1e10]
-    assert any(c.get_label() == "90% interval" for c in ax.collections)
+    assert any(c.get_label() == "90 % interval" for c in ax.collections)
     with pytest.raises(InputError, match="plan has the bounds"):
         plot_plan(held, region=(0.3, 0.5))
     with pytest.raises(InputError, match="takes what plan returns"):
@@ -75,9 +76,10 @@ def test_the_compute_to_a_target_is_drawn_with_what_never_gets_there(uncertain: 
     never = float(cheapest["never"])
     assert 0 < never < 0.5
     assert shares == pytest.approx(0.98 * (1 - never), abs=0.02)
-    assert f"never with probability {never:.2g}" in ax.get_title()
+    assert f"never with probability {format_share(never, 2)}" in ax.get_title()
     plan_line = next(line for line in ax.lines if "plan that reaches it" in str(line.get_label()))
     assert plan_line.get_xdata()[0] == float(cheapest["recommended_compute"])
+    assert ax.get_xlabel() == "least training compute to a loss of 1.85 (FLOP)"
     assert plot_target(compute_to_target(uncertain, 2.0)).lines
     with pytest.raises(InputError, match="nothing to draw"):
         plot_target(compute_to_target(uncertain, 1.0))
@@ -125,11 +127,17 @@ def test_every_plan_is_marked_at_its_own_compute(uncertain: xr.DataTree, quantit
     audited = audit(uncertain)
     ax = plot_audit(uncertain, audited, quantity=quantity)
     for name in audited["plan"].values:
-        mark = next(line for line in ax.lines if line.get_label() == name)
-        assert mark.get_xdata()[0] == float(audited["compute"].sel(plan=name))
-        value = audited[of_plan].sel(plan=name)
-        assert mark.get_ydata()[0] == pytest.approx(float(value.median()))
-    band = next(c for c in ax.collections if "90% interval" in str(c.get_label()))
+        written = next(text for text in ax.texts if text.get_text() == name)
+        value = float(audited[of_plan].sel(plan=name).median())
+        assert written.xy == pytest.approx((float(audited["compute"].sel(plan=name)), value))
+        assert any(line.get_xydata().tolist() == [list(written.xy)] for line in ax.lines)
+    heights = sorted(text.get_position()[1] for text in ax.texts)
+    assert min(np.diff(heights)) > 0.05, "names do not cover each other"
+    assert heights[0] >= 0
+    assert heights[-1] <= 1
+    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert said == ["compute of the runs", "runs", "90 % interval", "median"]
+    band = next(c for c in ax.collections if "90 % interval" in str(c.get_label()))
     assert band.get_paths()[0].vertices[:, 0].max() > float(audited["compute"].max())
     with pytest.raises(InputError, match="no 'tokens_per_param' to mark"):
         plot_audit(uncertain, audited, quantity="tokens_per_param")

@@ -10,7 +10,8 @@ import xarray as xr
 
 from bayes_scaling import compare, interval, optimum, plot_compare, plot_law, plot_optimum
 from bayes_scaling.errors import InputError, NotConvergedError
-from bayes_scaling.plots.axes import save_figure
+from bayes_scaling.plots.axes import log_quantities, save_figure
+from bayes_scaling.quantities import format_flops, format_quantity
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def test_every_run_is_drawn_and_the_law_goes_through_them(simulated_fit: xr.Data
 
 def test_the_band_of_the_optimum_is_the_posteriors_interval(simulated_fit: xr.DataTree):
     ax = plot_optimum(simulated_fit, [1e23], prob=0.8)
-    band = next(c for c in ax.collections if "80% interval" in str(c.get_label()))
+    band = next(c for c in ax.collections if "80 % interval" in str(c.get_label()))
     reach = band.get_paths()[0].vertices
     end = reach[reach[:, 0] == reach[:, 0].max()]
     summary = interval(optimum(simulated_fit, float(end[0, 0]))["params_opt"].isel(compute=0), 0.8)
@@ -42,6 +43,32 @@ def test_the_band_of_the_optimum_is_the_posteriors_interval(simulated_fit: xr.Da
     shaded = next(patch for patch in ax.patches if patch.get_label() == "compute of the runs")
     assert shaded.get_x() == pytest.approx(1e19)
     assert shaded.get_x() + shaded.get_width() == pytest.approx(1e21)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (2e18, 3e23, ["1e19", "1e20", "1e21", "1e22", "1e23"]),
+        (1.5e14, 4e15, ["2e14", "5e14", "1e15", "2e15"]),
+        (4.1e14, 9.5e14, ["5e14", "6e14", "7e14", "8e14", "9e14"]),
+        (8e5, 2.2e6, ["1e6", "1.5e6", "2e6"]),
+        (1.295e23, 1.415e23, ["1.3e23", "1.32e23", "1.34e23", "1.36e23", "1.38e23", "1.4e23"]),
+    ],
+)
+def test_every_axis_has_labels_enough_to_tell_its_scale(low: float, high: float, labels: list[str]):
+    figure, ax = plt.subplots()
+    ax.set_xlim(low, high)
+    log_quantities(ax, x=format_flops)
+    figure.canvas.draw()
+    seen = [text for text, at in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True) if low <= at <= high]
+    assert [text.get_text() for text in seen] == labels
+
+
+def test_the_curves_reach_from_the_smallest_size_to_the_largest(simulated_fit: xr.DataTree):
+    said = [text.get_text() for text in plot_law(simulated_fit).get_legend().get_texts()]
+    params = simulated_fit["constant_data"]["params"]
+    assert said[0] == f"law at {format_quantity(float(params.min()))} parameters"
+    assert said[-2] == f"law at {format_quantity(float(params.max()))} parameters"
 
 
 @pytest.mark.parametrize("quantity", ["params_opt", "tokens_opt", "tokens_per_param"])
@@ -82,7 +109,12 @@ def comparison(simulated: pd.DataFrame, simulated_fit: xr.DataTree) -> xr.Datase
 def test_every_estimator_is_drawn_with_its_interval(comparison: xr.Dataset, quantity: str):
     ax = plot_compare(comparison, quantity=quantity)
     names = comparison["estimator"].values.tolist()
-    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    low = comparison[quantity].sel(statistic="low")
+    has_interval = (low.notnull().any("compute") if "compute" in low.dims else low.notnull()).values
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        f"{name} (80 %)" if own and prob == 0.8 else name
+        for name, own, prob in zip(names, has_interval, comparison["prob"].values, strict=True)
+    ]
     budgets = 2 if "compute" in comparison[quantity].dims else 1
     assert (len(ax.lines), len(ax.collections)) == (2 * budgets, budgets)
     drawn = comparison[quantity].isel(compute=-1) if budgets == 2 else comparison[quantity]
@@ -96,7 +128,17 @@ def test_every_estimator_is_drawn_with_its_interval(comparison: xr.Dataset, quan
     np.testing.assert_allclose(ends, known.transpose("estimator", "statistic"))
     assert ax.texts[0].get_text() == "not available"
     silent = (drawn.sel(statistic="estimate").isnull() & comparison["available"]).sum()
-    assert [text.get_text() for text in ax.texts[1:]] == ["says nothing of this"] * int(silent)
+    words = {"params_opt": "N_opt", "tokens_opt": "D_opt", "tokens_per_param": "D_opt / N_opt"}
+    words |= {"loss_opt": "loss at the optimum"}
+    assert [text.get_text() for text in ax.texts[1:]] == [
+        f"no {words.get(quantity)} published" for _ in range(int(silent))
+    ]
+
+
+def test_the_only_budget_is_in_the_title_and_several_in_a_legend(comparison: xr.Dataset):
+    one, two = plot_compare(comparison.isel(compute=[0])), plot_compare(comparison)
+    assert (one.get_legend(), "at 1e22 FLOP" in one.get_title()) == (None, True)
+    assert [text.get_text() for text in two.get_legend().get_texts()] == ["1e22 FLOP", "5.76e23 FLOP"]
 
 
 def test_a_comparison_is_drawn_on_the_callers_axes(comparison: xr.Dataset):

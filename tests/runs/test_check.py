@@ -156,7 +156,7 @@ def test_k_is_that_of_the_runs_own_flops_alone() -> None:
     with pytest.warns(RunsWarning, match="flops is blank"):
         mixed = check_runs(table(flops=[7 * 8e17, "", 8 * 8e17]))
     assert flops_per_param_token(mixed) == pytest.approx(56**0.5, rel=1e-12)
-    with pytest.warns(RunsWarning, match="tokens is blank"):
+    with pytest.warns(RunsWarning, match=r"no column tokens: derived as flops / \(6 params\) for all runs"):
         none_own = check_runs(table(tokens=None, flops=[1e18, 1e18, 1e18]))
     assert flops_per_param_token(none_own) == 6
 

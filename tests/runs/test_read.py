@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from handmade_fits import point_fit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bayes_scaling import save_fit
 from bayes_scaling.errors import InputError, RunsWarning
 from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.read import read_runs
@@ -105,7 +107,7 @@ def test_columns_says_which_and_a_displaced_column_keeps_its_cells(tmp_path: Pat
     ("options", "fragment"),
     [
         ({"columns": {"parms": "params"}}, "columns names 'parms'; did you mean 'params'?"),
-        ({"columns": {"params": "Params"}}, "no column 'Params', given as params; did you mean 'params'?"),
+        ({"columns": {"params": "Params"}}, "no column 'Params', given as params; 'params' is there already"),
         ({"columns": {"params": "tokens", "flops": "tokens"}}, "gives 'tokens' two names"),
         ({"scale": {"parms": 1e9}}, "scale names 'parms'; did you mean 'params'?"),
         ({"scale": {"flops": 1e9}}, "there is no such column"),
@@ -183,6 +185,19 @@ def test_further_columns_of_texts_are_numbers_only_if_nothing_is_lost(tmp_path: 
 def test_columns_without_a_name_are_named_by_their_number(tmp_path: Path) -> None:
     runs = read_runs(write(tmp_path, ",params,tokens,loss,\n0,1e8,2e9,3,\n"))
     assert list(runs) == ["run_id", "params", "tokens", "flops", "loss", "column 1", "column 5"]
+
+
+def test_a_fit_is_no_table_of_runs(tmp_path: Path) -> None:
+    save_fit(point_fit(), tmp_path / "fit.nc")
+    assert "is no table of runs but a netCDF file, such as a fit; of a fit ask" in refusal(
+        tmp_path / "fit.nc"
+    )
+
+
+def test_a_column_that_is_there_under_a_known_name_need_not_be_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "Model Size,tokens,loss\n1e8,2e9,3.1\n")
+    said = refusal(path, columns={"params": "N"})
+    assert "no column 'N', given as params; 'Model Size' is there already, and is read as params" in said
 
 
 def test_json_lines_keep_their_types(tmp_path: Path) -> None:
