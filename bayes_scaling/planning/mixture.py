@@ -142,13 +142,16 @@ def fitted_of(
     Raises
     ------
     InputError
-        If there is no fit, weights are given for one alone or are wrong, or recipes are not named rightly.
+        If there is no fit, or what is given is none; weights are given for one alone or are wrong; or recipes
+        are not named rightly.
     NotConvergedError
         If a fit is not converged and its use was not allowed.
     """
-    fits = [fit] if isinstance(fit, xr.DataTree) else list(fit)
-    if not fits or not all(isinstance(each, xr.DataTree) for each in fits):
-        raise InputError("a plan needs a fit, or a list of fits, as from fit or open_fit")
+    # A path is a sequence too, of letters.
+    several = isinstance(fit, Sequence) and not isinstance(fit, str)
+    fits: list[Any] = list(fit) if several else [fit]
+    if not fits:
+        raise InputError("a plan needs a fit, or a list of fits, as from fit or open_fit, not an empty list")
     for each in fits:
         require_usable(each, allow_unconverged=allow_unconverged)
     if len(fits) == 1:

@@ -37,13 +37,16 @@ def model_weights(fits: Sequence[xr.DataTree], *, scores: xr.DataArray | None = 
     Raises
     ------
     InputError
-        If there are fewer than two fits, or the scores are not of these fits.
+        If there are fewer than two fits, one is no fit, or the scores are not of these fits.
     """
     import xarray as xr
 
     from bayes_scaling.planning.ranking import fit_names, rank_models
+    from bayes_scaling.planning.usable import check_fit
 
     fits = list(fits)
+    for fit in fits:
+        check_fit(fit)
     if len(fits) < 2:
         raise InputError(f"weights tell fits apart: give two or more, not {len(fits)}")
     names = fit_names(fits)
