@@ -40,7 +40,8 @@ def noisy(count: int = 1000, *, sigma: float = 0.005) -> xr.DataTree:
     information = np.array(slopes) @ np.transpose(slopes) / 0.005**2 + np.eye(5)
     logs = np.random.default_rng(1).multivariate_normal(np.zeros(5), np.linalg.inv(information), count)
     draws = {name: value * np.exp(logs[:, i]) for i, (name, value) in enumerate(BESIROGLU.items())}
-    return handmade_fit({**draws, "sigma": sigma, "nu": 4.0}, spec="parametric", flops=(1e18, 1e19, 1e20))
+    noise = {"sigma": sigma, "nu": 4.0, "sigma_growth": 0.0}
+    return handmade_fit({**draws, **noise}, spec="parametric", flops=(1e18, 1e19, 1e20))
 
 
 def some_moments(count: int, seed: int) -> tuple[Moments, np.ndarray]:
@@ -195,7 +196,7 @@ def test_limits_are_kept(fit: xr.DataTree):
 )
 def test_the_variance_of_noise_is_that_of_its_information(family: str, known: stats.rv_frozen):
     """Fisher's information on the mean, integrated."""
-    draws = {**law_draws(50), "sigma": 0.01, "nu": 4.0}
+    draws = {**law_draws(50), "sigma": 0.01, "nu": 4.0, "sigma_growth": 0.0}
     fit = handmade_fit(draws, spec=family)
     found = outcomes(
         fit, surface_of(fit).surface, Pilots(np.array([1e9]), np.array([2e10]), np.array([1.2e20]))
@@ -211,16 +212,22 @@ def test_the_variance_of_noise_is_that_of_its_information(family: str, known: st
 
 def test_noise_of_the_raw_loss_and_noise_that_grows_are_brought_to_the_log_loss():
     pilots = Pilots(np.array([1e8, 1e10]), np.array([2e9, 2e11]), np.array([1.2e18, 1.2e22]))
-    fit = handmade_fit({**law_draws(50), "sigma": 0.01, "nu": 4.0}, spec="parametric-raw")
+    draws = {**law_draws(50), "sigma": 0.01, "nu": 4.0}
+    fit = handmade_fit(draws, spec="parametric-raw")
     found = outcomes(fit, surface_of(fit).surface, pilots)
     typical = np.exp(np.log(fit["observed_data"]["loss"]).mean().item())
     np.testing.assert_allclose(found.variance, (0.01 * typical / np.exp(found.log_loss)) ** 2 * 7 / 5)
+    growth = np.linspace(-1, 4, 50)
+    fit = handmade_fit({**draws, "sigma_growth": growth}, spec="parametric")
+    found = outcomes(fit, surface_of(fit).surface, pilots)
+    scale = 0.01 * (np.exp(found.log_loss) / typical) ** growth
+    np.testing.assert_allclose(found.variance, scale**2 * 7 / 5)
 
 
 def test_runs_of_one_compute_share_the_scatter_of_their_isoflop_profile():
     law = {**law_draws(2000, spread=0.02), "E": np.zeros(2000)}
     scatters = {"params_scatter": 0.2, "loss_scatter": 0.01, "kappa_scatter": 0.1}
-    draws = {**frontier_draws(law), **scatters, "sigma": 0.005, "nu": 4.0}
+    draws = {**frontier_draws(law), **scatters, "sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
     fit = handmade_fit(draws, law="isoflop-skewed", spec="isoflop-skewed")
     surface = surface_of(fit).surface
     best = float(np.median(surface.optimum(1e20)[0]))
@@ -236,7 +243,8 @@ def test_runs_of_one_compute_share_the_scatter_of_their_isoflop_profile():
 
 def test_a_recipe_is_designed_for_by_its_own_law():
     alone = law_draws(500, spread=0.05)
-    own = {**alone, "sigma": np.full(500, 0.005), "nu": np.full(500, 4.0)}
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    own = {**alone, **{name: np.full(500, value) for name, value in noise.items()}}
     other = {**own, "A": own["A"] * 3}
     draws = {name: np.stack([own[name], other[name]], axis=-1) for name in own}
     both = handmade_fit(draws, recipes=("web", "code"), spec="parametric-recipes")
@@ -252,7 +260,8 @@ def test_laws_that_are_hardly_known_are_designed_for_without_warnings():
     rng = np.random.default_rng(0)
     draws = law_draws(1000, spread=0.05)
     flat = rng.random(1000) < 0.05
-    draws = {**draws, "alpha": np.where(flat, 1e-3, draws["alpha"]), "sigma": 0.005, "nu": 4.0}
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    draws = {**draws, "alpha": np.where(flat, 1e-3, draws["alpha"]), **noise}
     found = design(handmade_fit(draws, spec="parametric"), TARGET, PILOT, 4)
     assert np.isfinite(found["regret_after"]).all()
     assert float(found["regret_after"][-1]) < float(found["expected_regret"][0])
@@ -291,7 +300,7 @@ def test_a_wrong_request_is_refused(fit: xr.DataTree, changes: dict, said: str):
 
 
 def test_an_unconverged_fit_is_refused_unless_allowed_and_one_of_few_draws_always():
-    draws = {**law_draws(300), "sigma": 0.005, "nu": 4.0}
+    draws = {**law_draws(300), "sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
     few = handmade_fit({name: np.ravel(values)[:150] for name, values in draws.items()}, spec="parametric")
     with pytest.raises(InputError, match=r"the fit has 150 draws, and .* takes 200"):
         design(few, TARGET, PILOT, 2)

@@ -102,7 +102,8 @@ def test_the_optimum_under_audited_plans_is_that_of_their_recipe():
 
 
 def test_pilot_runs_are_drawn_among_the_runs_with_both_intervals():
-    fit = handmade_fit({**law_draws(300), "sigma": 0.005, "nu": 4.0}, spec="parametric")
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    fit = handmade_fit({**law_draws(300), **noise}, spec="parametric")
     proposed = design(fit, 5.76e23, 1e21, 3, prob=0.8)
     ax = plot_design(fit, proposed)
     lines = {str(line.get_label()): line for line in ax.lines}
@@ -113,7 +114,7 @@ def test_pilot_runs_are_drawn_among_the_runs_with_both_intervals():
         marks.get_xydata(), np.stack([proposed["compute"], proposed["params"]], axis=1)
     )
     for stage in ("before", "after"):
-        bar = next(line for label, line in lines.items() if label.startswith(f"N_opt {stage}, 80% interval"))
+        bar = next(line for label, line in lines.items() if label.startswith(f"N_opt {stage}, 80 % interval"))
         expected = proposed["params_opt"].sel(stage=stage, statistic=["low", "high"])
         np.testing.assert_allclose(bar.get_ydata(), expected)
     with pytest.raises(InputError, match="takes what design returns"):
