@@ -42,7 +42,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plan")
-    noise = {"sigma": 0.005, "nu": 4.0}
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
     save_fit(handmade_fit({**law_draws(300), **noise}, spec="parametric"), folder / "fit.nc")
     save_fit(handmade_fit({**law_draws(300, seed=2), **noise}, spec="parametric"), folder / "other.nc")
     bad = handmade_fit({**law_draws(200), **noise}, spec="parametric", converged=False)
