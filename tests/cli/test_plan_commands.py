@@ -246,8 +246,9 @@ def test_design_prints_the_pilot_runs_and_draws_them(folder: Path, run: Callable
 
 def test_the_commands_load_no_sampler(folder: Path):
     """A plan loads nothing heavy at all; pilot runs take a search tree."""
+    # Where dask is installed, as for a cluster, xarray imports it, and it SciPy: here it is not.
     code = (
-        "import sys; from bayes_scaling.cli.main import app\n"
+        "import sys; sys.modules['dask'] = None; from bayes_scaling.cli.main import app\n"
         "def ask(*asked):\n"
         "    app([asked[0], sys.argv[1], *asked[1:], '--json'], standalone_mode=False)\n"
         "ask('plan', '--compute', '1e22'); ask('plan', '--target', '2.1'); ask('audit')\n"
