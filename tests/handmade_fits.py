@@ -29,6 +29,7 @@ def handmade_fit(
     flops: tuple[float, ...] = (1e19, 1e20, 1e21),
     converged: bool = True,
     recipes: tuple[str, ...] = (),
+    spec: str | None = None,
 ) -> xr.DataTree:
     """A fit with these draws, of one chain; arrays by draw, or by draw and recipe."""
     dims = ("chain", "draw", "recipe") if recipes else ("chain", "draw")
@@ -49,12 +50,14 @@ def handmade_fit(
         posterior = posterior.assign_coords(recipe=list(recipes))
         constant["recipe"] = ("run", np.repeat(recipes, len(flops)))
     observed = xr.Dataset({"loss": ("run", np.linspace(3.0, 2.5, len(compute)))})
-    facts = {
+    facts: dict[str, object] = {
         "model": "handmade",
         "law": law,
         "labels": {"loss_unit": "nats/token", "params_count": "total"},
         "verdict": {"converged": converged, "problems": [] if converged else ["it was made so"]},
     }
+    if spec is not None:
+        facts["spec"] = spec_to_dict(load_spec(spec))
     return label_fit(
         {
             "posterior": posterior,

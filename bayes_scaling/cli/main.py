@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_scaling.cli import audit, check, compare, data, demo, fit, optimum, plan
+from bayes_scaling.cli import audit, check, compare, data, demo, design, fit, optimum, plan
 from bayes_scaling.errors import BayesScalingError, InputError, NotConvergedError
 
 FAILED, WRONG_INPUT = 1, 2
@@ -29,6 +29,7 @@ app.add_typer(data.app, name="data")
 app.command("fit")(fit.fit)
 app.command("optimum")(optimum.optimum)
 app.command("plan")(plan.plan)
+app.command("design")(design.design)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("check")(check.check)

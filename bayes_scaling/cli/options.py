@@ -98,6 +98,20 @@ def quantities(texts: list[str] | None, option: str) -> list[float]:
     return list(dict.fromkeys(found))
 
 
+def numbers(text: str, option: str) -> list[float]:
+    """Read numbers separated by commas, every one of them.
+
+    Raises
+    ------
+    InputError
+        If one is no number.
+    """
+    try:
+        return [parse_quantity(part) for part in text.split(",")]
+    except InputError as error:
+        raise InputError(f"{option} {text!r}: {error}") from None
+
+
 def quantity(text: str | None, option: str) -> float | None:
     """Read one number as people write it, if it is given.
 

@@ -1,7 +1,9 @@
-"""`bayes-scaling plan`: what to train at a budget or to a target, from a saved fit."""
+"""`bayes-scaling plan`: what to train at a budget or to a target, from a saved fit or several."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +22,13 @@ def _text(help: str, panel: str) -> Any:  # noqa: A002
 
 
 def plan(
-    fit: options.Fit,
+    fits: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FIT",
+            help="Fit that `bayes-scaling fit -o` wrote; of several the plan is from their mixture.",
+        ),
+    ],
     compute: Annotated[str | None, _text("The budget in FLOPs, as 5.76e23.", _BUDGET)] = None,
     gpus: Annotated[str | None, _text("The budget as accelerators, with --hours.", _BUDGET)] = None,
     hours: Annotated[
@@ -72,6 +80,12 @@ def plan(
     improvement: Annotated[
         str | None, _text("A step in loss: what it is worth in compute at the budget.", _TARGET)
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Of several fits, as 0.7,0.3; by stacking of leave-one-out densities unless given."
+        ),
+    ] = None,
     recipe: options.Recipe = None,
     prob: options.Prob = options.DEFAULT_PROB,
     allow_unconverged: options.AllowUnconverged = False,
@@ -82,6 +96,9 @@ def plan(
 
     The budget is given once: by --compute, by --gpus and --hours, or by --money; the latter need --peak and
     --mfu. Regret is the share of its compute that the optimal plan would have saved at equal loss.
+
+    Several fits of the same runs are planned from together: their draws, each fit's by its weight, with the
+    answer of each beside it.
 
     Exit code 3 says that the answer comes from a fit that does not pass the convergence rules.
     """
@@ -126,7 +143,17 @@ def plan(
     }
     step = read(improvement, "--improvement")
     _check_way(budget, {**at_budget, "improvement": step}, shared["target"], sure)
-    fitted = open_fit(fit, groups=("posterior", "constant_data"))
+    # Of one fit its draws alone are read; to weigh several takes the densities of their runs.
+    weighing = len(fits) > 1 and weights is None
+    scored = ("log_likelihood", "observed_data") if weighing else ()
+    fitted = [open_fit(path, groups=("posterior", "constant_data", *scored)) for path in fits]
+    shared["weights"] = None if weights is None else options.numbers(weights, "--weights")
+    if weighing:
+        from bayes_scaling.planning.stacking import model_weights
+        from bayes_scaling.progress import working
+
+        with working("weighing the fits", show=sys.stderr.isatty()):
+            shared["weights"] = model_weights(fitted)
     if budget is None:
         from bayes_scaling.planning.cheapest import SURE, plan_to_target
 
@@ -142,7 +169,7 @@ def plan(
 
         decision = decide(fitted, budget, prob=prob, **at_budget, **shared)
         document = plan_document(decision, rate, prob)
-        document["improvement"] = _improvement(fitted, budget, step, recipe, prob)
+        document["improvement"] = _improvement(fitted, shared["weights"], budget, step, recipe, prob)
         if figure is not None:
             from bayes_scaling.plots.plan import plot_plan
 
@@ -170,7 +197,12 @@ def _check_way(
 
 
 def _improvement(
-    fit: xr.DataTree, budget: float, step: float | None, recipe: str | None, prob: float
+    fits: list[xr.DataTree],
+    weights: Any,
+    budget: float,
+    step: float | None,
+    recipe: str | None,
+    prob: float,
 ) -> dict[str, Any] | None:
     if step is None:
         return None
@@ -178,5 +210,5 @@ def _improvement(
     from bayes_scaling.planning.target import worth_of_improvement
 
     # Whether an unconverged fit may be used has been asked already.
-    worth = worth_of_improvement(fit, budget, step, recipe=recipe, allow_unconverged=True)
+    worth = worth_of_improvement(fits, budget, step, weights=weights, recipe=recipe, allow_unconverged=True)
     return {"loss": step, "compute_factor": interval_of(worth, prob)}

@@ -73,6 +73,7 @@ def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, An
         ],
         "target": float(decision["target"]) if "target" in decision else None,
         **_given(decision),
+        **_mixture(decision),
     }
     for name in ("proposed", "continued"):
         there = f"{name}_params" in decision
@@ -89,6 +90,7 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
         "converged": bool(cheapest.attrs["converged"]),
         "target": float(cheapest["target"]),
         **_given(cheapest),
+        **_mixture(cheapest),
         "never": float(cheapest["never"]),
         "compute": interval_of(cheapest["compute"], prob),
         "lifetime": interval_of(cheapest["lifetime"], prob),
@@ -127,6 +129,28 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
             for name in audited["plan"].values
             for one in [audited.sel(plan=name)]
         ],
+    }
+
+
+def _mixture(answer: xr.Dataset) -> dict[str, Any]:
+    """Describe the fits that an answer is mixed from; of one fit there is nothing to say."""
+    if "weight" not in answer:
+        return {"weights_by": None, "models": []}
+    models = []
+    for name in answer["fit"].values:
+        one = answer.sel(fit=name)
+        model: dict[str, Any] = {"model": str(name), "weight": float(one["weight"])}
+        if "own_params" in one:
+            keys = ("params", "tokens", "expected_regret", "regret_by_mixture", "regret_of_recommended")
+            model |= {key: float(one[f"own_{key}"]) for key in keys}
+            for key in ("params_opt", "loss"):
+                own = one[f"own_{key}"]
+                model[key] = {side: float(own.sel(statistic=side)) for side in ("estimate", "low", "high")}
+        models.append(model)
+    return {
+        "weights_by": answer.attrs["weights_by"],
+        "weights_why": answer.attrs["weights_why"],
+        "models": models,
     }
 
 

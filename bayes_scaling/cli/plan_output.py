@@ -49,6 +49,7 @@ def print_plan(document: dict[str, Any]) -> None:
     title = f"{document['model']}{of_recipe}: what to train for {_budget(document)}"
     print_table(title, ["", *names], rows)
     _say_of_choice(document)
+    _print_models(document)
     _print_regions(document)
     say = console().print
     for entry in document["below"]:
@@ -94,6 +95,7 @@ def print_target(document: dict[str, Any]) -> None:
     if best["binding"]:
         say(f"held by {', '.join(best['binding'])}")
     _say_of_assumptions(document)
+    _say_of_weights(document)
     _warn_of_serving([best])
     warn_of_extrapolation([document, best])
     _warn_of_convergence(document)
@@ -202,6 +204,36 @@ def _print_regions(document: dict[str, Any]) -> None:
         console().print("none: no size within the limits is that sure of so small a regret")
 
 
+def _print_models(document: dict[str, Any]) -> None:
+    """Print what each fit of a mixture would plan by itself, a row each."""
+    if not document["models"]:
+        return
+    rows = [
+        [
+            model["model"],
+            f"{model['weight']:.2f}",
+            format_quantity(model["params"]),
+            format_quantity(model["tokens"]),
+            format_share(model["expected_regret"]),
+            format_share(model["regret_by_mixture"]),
+            format_share(model["regret_of_recommended"]),
+            format_interval(model["params_opt"], format_quantity),
+        ]
+        for model in document["models"]
+    ]
+    columns = ["model", "weight", "N", "D", "regret", "by the mixture", "of the mixture's plan", "N_opt"]
+    print_table("what each model would train, and the expected regret", columns, rows)
+    _say_of_weights(document)
+
+
+def _say_of_weights(document: dict[str, Any]) -> None:
+    if not document["models"]:
+        return
+    named = ", ".join(f"{model['model']} {model['weight']:.2f}" for model in document["models"])
+    why = f" ({document['weights_why']})" if document["weights_why"] else ""
+    console().print(f"weights, {_WEIGHTS[document['weights_by']]}{why}: {named}")
+
+
 def _percents(value: dict[str, float]) -> str:
     """Write an interval of shares with one sign of per cent."""
     return format_interval(value, lambda share: format_share(share).removesuffix(" %")) + " %"
@@ -216,6 +248,13 @@ def _warn_of_convergence(document: dict[str, Any]) -> None:
         console().print("from a fit that is NOT converged", style="bold red")
 
 
+_WEIGHTS = {
+    "forward": "by stacking of forward predictions",
+    "loo": "by stacking of leave-one-out densities",
+    "equal": "equal",
+    "given": "as given",
+}
+"""How it is said what weights rest on."""
 MOST_SERVED = 0.9
 """Share of a budget spent on serving beyond which there is a warning."""
 

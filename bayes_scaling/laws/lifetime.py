@@ -52,11 +52,13 @@ def cheapest_run(
     params, tokens, compute : array
         N, D and k N (D + served / 3) in FLOPs; infinite at or below the irreducible loss.
 
-    Notes ----- Let x be the size's share of the reducible loss. Along the runs of that loss N = (A / ((loss
-    - E) x))^(1/alpha) and D = (B / ((loss - E) (1 - x)))^(1/beta), and the lifetime compute is least where
-    D (alpha x / (beta (1 - x)) - 1) = served / 3. With alpha x / (beta (1 - x)) = 1 + y, the logarithm of
-    the left side is a convex, rising function of log y with slopes from 1 to 1 + 1 / beta, so that Newton's
-    method finds its root from anywhere.
+    Notes
+    -----
+    Let x be the size's share of the reducible loss. Along the runs of that loss
+    N = (A / ((loss - E) x))^(1/alpha) and D = (B / ((loss - E) (1 - x)))^(1/beta), and the lifetime compute
+    is least where D (alpha x / (beta (1 - x)) - 1) = served / 3. With alpha x / (beta (1 - x)) = 1 + y, the
+    logarithm of the left side is a convex, rising function of log y with slopes from 1 to 1 + 1 / beta, so
+    that Newton's method finds its root from anywhere.
     """
     room = log_room(loss - E)
     # Where no loss is left to spend, the answer is infinite, and the search runs on a number in its place.

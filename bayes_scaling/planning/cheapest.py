@@ -11,10 +11,12 @@ import xarray as xr
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.choice import golden_section
 from bayes_scaling.planning.constraints import Limits, limits, one_positive
+from bayes_scaling.planning.mixture import Fits, fitted_of
 from bayes_scaling.planning.plan import problem_of
 from bayes_scaling.planning.problem import Problem, blocks
-from bayes_scaling.planning.surface import Fitted, surface_of
-from bayes_scaling.planning.target import compute_to_target
+from bayes_scaling.planning.stacking import Weights
+from bayes_scaling.planning.surface import Fitted
+from bayes_scaling.planning.target import least_computes
 from bayes_scaling.quantities import format_quantity
 
 type Array = np.ndarray[Any, Any]
@@ -29,9 +31,10 @@ _SIZES = 48
 # By a nearly flat law the compute to a loss may lie beyond what a float holds: infinite is the answer then.
 @np.errstate(over="ignore")
 def plan_to_target(
-    fit: xr.DataTree,
+    fit: Fits,
     target: float,
     *,
+    weights: Weights | None = None,
     sure: float = SURE,
     min_params: float | None = None,
     max_params: float | None = None,
@@ -50,13 +53,15 @@ def plan_to_target(
 
     Parameters
     ----------
-    fit : DataTree
-        From `fit` or `open_fit`, of any model.
+    fit : DataTree or sequence of DataTree
+        From `fit` or `open_fit`, of any model; of several, their mixture, as in `plan`.
     target : float
         The loss, in the unit of the runs.
     sure : float
         Probability with which the plan reaches it, between 0 and 1.
-    min_params, max_params, max_tokens, sizes, served_tokens, unique_tokens, recipe, allow_unconverged
+    weights, min_params, max_params, max_tokens, sizes, served_tokens, unique_tokens, recipe
+        As for `plan`.
+    allow_unconverged
         As for `plan`.
 
     Returns
@@ -67,7 +72,8 @@ def plan_to_target(
         (the probability with which it reaches the target), _extrapolation, _extrapolation_params and
         _extrapolation_tokens, of tokens to be served _serving_share and of unique tokens _epochs;
         served_tokens and unique_tokens as they were asked; recommended_loss, dims chain and draw; and
-        lifetime, dims chain and draw: the least cost had one known the truth, in FLOPs.
+        lifetime, dims chain and draw: the least cost had one known the truth, in FLOPs. Of several fits also
+        weight, dims fit.
 
     Raises
     ------
@@ -78,13 +84,12 @@ def plan_to_target(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    known = compute_to_target(
-        fit, one_positive("target", target), recipe=recipe, allow_unconverged=allow_unconverged
-    ).isel(target=0)
+    wanted = one_positive("target", target)
     if not 0 < sure < 1:
         raise InputError(f"sure must lie between 0 and 1, such as {SURE:g}, not {sure:g}")
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
-    fitted = surface_of(fit, recipe)
+    fitted, members = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
+    known = least_computes(fitted, np.array([wanted])).isel(target=0)
     problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens)
     loss = float(known["target"])
 
@@ -118,6 +123,10 @@ def plan_to_target(
         answer[f"recommended_{name}"].attrs["units"] = unit
     answer["lifetime"].attrs["units"] = "FLOP"
     answer.attrs["binding"] = ", ".join(_binding(within, params, tokens))
+    answer.attrs |= {"weights_by": fitted.weights_by, "weights_why": fitted.weights_why}
+    if members:
+        answer["weight"] = ("fit", [member.weight for member in members])
+        answer = answer.assign_coords(fit=[member.name for member in members])
     return answer
 
 

@@ -86,6 +86,27 @@ def best_size(
     return (float(np.exp(found)), value) if value < expected[i] else (float(sizes[i]), float(expected[i]))
 
 
+def choose(problem: Problem, cost: float, allowed: Allowed) -> tuple[float, float]:
+    """Size of least expected regret at a budget, and that regret.
+
+    Parameters
+    ----------
+    problem, cost, allowed
+        As for `size_grid`.
+
+    Returns
+    -------
+    params, expected_regret : float
+        As from `best_size`.
+    """
+    best = problem.best(cost)[0]
+    grid = size_grid(problem, cost, allowed, best)
+    expected = np.empty(len(grid))
+    for cut, column in blocks(grid, len(best)):
+        expected[cut] = problem.regret(column, problem.tokens(column, cost)).mean(axis=-1)
+    return best_size(problem, cost, allowed, grid, expected)
+
+
 def golden_section(
     function: Callable[[float], float], low: float, high: float, *, width: float = 1e-10
 ) -> tuple[float, float]:

@@ -27,9 +27,9 @@ from bayes_scaling.planning.estimators import (
 )
 from bayes_scaling.planning.optimum import UNITS, check_budgets, extrapolation
 from bayes_scaling.planning.recipes import distinct_names
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.runs.check import check_runs
 from bayes_scaling.runs.doubts import warn_before_fitting
-from bayes_scaling.sampling.artefact import require_converged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +149,7 @@ def compare(
         raise InputError("fits must be a list of fits, as from fit or open_fit")
     # What comes from a saved fit can be refused before curves are read and resamples drawn, not after.
     for fit in fits:
-        require_converged(fit, allow_unconverged=allow_unconverged)
+        require_usable(fit, allow_unconverged=allow_unconverged)
     runs = check_runs(runs)
     if curves is not None and not isinstance(curves, xr.Dataset):
         from bayes_scaling.approaches.envelope import reduce_curves

@@ -101,6 +101,10 @@ class Allowed:
         return [name for name, bound in self.reasons.items() if abs(np.log(params / bound)) < 1e-6]
 
 
+ANY_SIZE = Allowed(0.0, np.inf, None, {})
+"""Where nothing limits the size."""
+
+
 def allowed_sizes(problem: Problem, cost: float, within: Limits) -> Allowed:
     """Find the sizes that spend a budget within all limits.
 

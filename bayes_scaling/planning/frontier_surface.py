@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ _NEWTON, _SECANTS, _GOLDEN = 7, 14, 32
 
 _NODES, _SAVING = 14, 1e-7
 """Losses per draw at which a lifetime's least compute is searched for, down to what share of a cost."""
+
+_BY_DRAW = ("params_coefficient", "a", "E", "loss_coefficient", "gamma", "log_kappa", "kappa_slope")
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,11 @@ class FrontierSurface:
             return np.where(log_reducible > -np.inf, np.exp(found), np.inf)
 
         return curve
+
+    def at_draws(self, which: Array) -> FrontierSurface:
+        """As `Surface.at_draws`."""
+        own = {name: getattr(self, name)[which] for name in _BY_DRAW}
+        return replace(self, **own, skew={name: values[which] for name, values in self.skew.items()})
 
     def least_lifetime_compute(self, loss: Any, served: float) -> Array:
         """Search the computes at which the size left of the optimum has the loss for the cheapest lifetime.

@@ -9,13 +9,15 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.intervals import PROB, check_prob
-from bayes_scaling.planning.choice import best_size, region, size_grid
-from bayes_scaling.planning.constraints import Allowed, Limits, allowed_sizes, limits, one_positive
+from bayes_scaling.planning.choice import best_size, choose, region, size_grid
+from bayes_scaling.planning.constraints import ANY_SIZE, Limits, allowed_sizes, limits, one_positive
+from bayes_scaling.planning.mixture import Fits, fitted_of
 from bayes_scaling.planning.numbers import positive_numbers
+from bayes_scaling.planning.own_answers import own_answers
 from bayes_scaling.planning.problem import Problem, blocks
 from bayes_scaling.planning.proposals import completed, continued, judged, started
-from bayes_scaling.planning.surface import Fitted, surface_of
-from bayes_scaling.planning.usable import require_usable
+from bayes_scaling.planning.stacking import Weights
+from bayes_scaling.planning.surface import Fitted
 
 type Array = np.ndarray[Any, Any]
 
@@ -26,9 +28,10 @@ REGRETS, PROBABILITIES = (0.01, 0.02, 0.05), (0.5, 0.8, 0.95)
 # By a nearly flat law the compute to a loss may lie beyond what a float holds: infinite is the answer then.
 @np.errstate(over="ignore")
 def plan(
-    fit: xr.DataTree,
+    fit: Fits,
     compute: float,
     *,
+    weights: Weights | None = None,
     params: float | None = None,
     tokens: float | None = None,
     target: float | None = None,
@@ -52,10 +55,13 @@ def plan(
 
     Parameters
     ----------
-    fit : DataTree
-        From `fit` or `open_fit`, of any model.
+    fit : DataTree or sequence of DataTree
+        From `fit` or `open_fit`, of any model. Of several the plan is that of their mixture: their draws
+        together, resampled by weight.
     compute : float
         The budget in FLOPs. With `served_tokens` it has to pay for training and serving.
+    weights : sequence of float or DataArray, optional
+        Of several fits, one each, of sum 1; those of `model_weights` unless given.
     params, tokens : float, optional
         A plan to be judged, on this budget or off it. One alone is completed by what the budget buys.
     target : float, optional
@@ -108,6 +114,10 @@ def plan(
         - Along dim size: size_tokens, size_expected_regret, size_regret and size_loss (dim statistic: "low",
           "estimate", "high"), size_expected_loss, size_too_large, which is P(N_opt < size), and size_reaches.
 
+        - Of several fits, dim fit: weight, and beside the mixture each model's own answer (see
+          `planning.own_answers`). The attribute `weights_by` says what the weights rest on, and `weights_why`
+          why they are equal, where they are.
+
         The attribute `binding` names the limits that the recommended plan has run into; `listed` says whether
         the sizes are a list of the caller's, and `prob` is that of the bands.
 
@@ -119,11 +129,10 @@ def plan(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_usable(fit, allow_unconverged=allow_unconverged)
     check_prob(prob)
     cost = one_positive("compute", compute)
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
-    fitted = surface_of(fit, recipe)
+    fitted, members = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
     problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens).at_cost(cost)
     there = started(spent_params, spent_tokens)
     allowed = allowed_sizes(problem, cost, within)
@@ -148,7 +157,7 @@ def plan(
             )
             answer["recommended_continues"] = True
             binding = []
-    answer = answer.merge(_unconstrained(problem, cost, within, best[0], answer))
+    answer = answer.merge(_unconstrained(problem, cost, within, answer))
     bounds, levels = np.array(REGRETS), np.array(PROBABILITIES)
     answer["region"] = (
         ("regret_bound", "probability", "side"),
@@ -169,6 +178,9 @@ def plan(
         answer = answer.merge(judged(fitted, problem.unprepared(), "proposed", *proposed))
         if target is not None:
             answer["proposed_reaches"] = (answer["proposed_loss"] <= target).mean()
+    if members:
+        plan_of_all = (float(answer["recommended_params"]), float(answer["recommended_tokens"]))
+        answer = answer.merge(own_answers(members, cost, within, plan_of_all, problem, prob))
     for name, given in (("served_tokens", served_tokens), ("unique_tokens", unique_tokens)):
         if given is not None:
             answer[name] = float(given)
@@ -176,6 +188,7 @@ def plan(
     answer["extrapolation"] = answer["recommended_extrapolation"]
     answer = _labelled(answer, fitted, binding)
     answer.attrs |= {"prob": prob, "listed": int(within.sizes is not None)}
+    answer.attrs |= {"weights_by": fitted.weights_by, "weights_why": fitted.weights_why}
     return answer
 
 
@@ -232,19 +245,12 @@ def _share_below(draws: Array, values: Array) -> Array:
     return np.searchsorted(np.sort(draws), values, side="left") / len(draws)
 
 
-def _unconstrained(
-    problem: Problem, cost: float, within: Limits, best: Array, answer: xr.Dataset
-) -> xr.Dataset:
+def _unconstrained(problem: Problem, cost: float, within: Limits, answer: xr.Dataset) -> xr.Dataset:
     """Plan once more without limits on size and tokens: their price is the difference."""
     if not within.any() and not bool(answer["recommended_continues"]):
         names = ("params", "expected_regret")
         return xr.Dataset({f"unconstrained_{name}": answer[f"recommended_{name}"] for name in names})
-    free = Allowed(0.0, np.inf, None, {})
-    grid = size_grid(problem, cost, free, best)
-    expected = np.empty(len(grid))
-    for cut, column in blocks(grid, len(best)):
-        expected[cut] = problem.regret(column, problem.tokens(column, cost)).mean(axis=-1)
-    params, regret = best_size(problem, cost, free, grid, expected)
+    params, regret = choose(problem, cost, ANY_SIZE)
     return xr.Dataset({"unconstrained_params": params, "unconstrained_expected_regret": regret})
 
 

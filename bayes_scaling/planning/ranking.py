@@ -14,8 +14,10 @@ import xarray as xr
 from bayes_scaling.arviz_calls import leave_one_out
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.recipes import distinct_names, recipes_of_runs
+from bayes_scaling.planning.stacking import stack_scores
+from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.runs.doubts import some_runs
-from bayes_scaling.sampling.artefact import fit_facts, require_converged
+from bayes_scaling.sampling.artefact import fit_facts
 
 COLUMNS = ("group", "rank", "elpd", "se", "elpd_diff", "dse", "p", "weight", "runs", "high_k", "notes")
 
@@ -95,9 +97,9 @@ def rank_models(fits: Sequence[xr.DataTree], *, allow_unconverged: bool = False)
         raise InputError(
             f"a ranking needs two fits or more, not {len(fits)}; arviz.loo(fit) scores one alone"
         )
-    names = _names(fits)
+    names = fit_names(fits)
     for fit, name in zip(fits, names, strict=True):
-        require_converged(fit, allow_unconverged=allow_unconverged)
+        require_usable(fit, allow_unconverged=allow_unconverged)
         if missing := [group for group in ("log_likelihood", "observed_data") if group not in fit.children]:
             raise InputError(
                 f"the fit of {name} lacks {' and '.join(missing)}, which its ranking rests on: open it whole,"
@@ -116,7 +118,8 @@ def rank_models(fits: Sequence[xr.DataTree], *, allow_unconverged: bool = False)
     return pd.DataFrame(rows).set_index("model")[list(COLUMNS)]
 
 
-def _names(fits: Sequence[xr.DataTree]) -> list[str]:
+def fit_names(fits: Sequence[xr.DataTree]) -> list[str]:
+    """Name fits by their models, with recipe or number where that is needed to tell them apart."""
     recipes = [sorted(set(recipes_of_runs(fit).tolist()) - {""}) for fit in fits]
     models = [str(fit_facts(fit)["model"]) for fit in fits]
     if any(own != recipes[0] for own in recipes):
@@ -204,6 +207,9 @@ def _compare(group: Sequence[_Scored]) -> tuple[pd.DataFrame, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = arviz_stats.compare(elpds, method="stacking", round_to="none")
+    # Forward scores are stacked too: so that one search finds all weights, it is ours.
+    weights = stack_scores(xr.concat(pointwise, "fit").assign_coords(fit=list(elpds)))
+    table["weight"] = weights.sel(fit=list(table.index)).to_numpy()
     return table, [str(each.message) for each in caught]
 
 

@@ -9,7 +9,7 @@ broadcast against them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,6 +72,10 @@ class Surface(Protocol):
         """Size for which that many tokens are the optimal number."""
         ...
 
+    def at_draws(self, which: Array) -> Surface:
+        """Return the surface of some of the draws, by their positions."""
+        ...
+
 
 @dataclass(frozen=True)
 class LawSurface:
@@ -129,6 +133,10 @@ class LawSurface:
         """As `Surface.params_of_tokens`."""
         return inverse.params_of_tokens(tokens, **{n: v for n, v in self.law.items() if n != "E"})
 
+    def at_draws(self, which: Array) -> LawSurface:
+        """As `Surface.at_draws`."""
+        return replace(self, law={name: values[which] for name, values in self.law.items()})
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -146,6 +154,9 @@ class Fitted:
     labels: dict[str, Any]
     """Of the runs, such as loss_unit and params_count."""
     recipe: str
+    weights_by: str = ""
+    """Of a mixture of fits: what their weights rest on, as `model_weights` has it."""
+    weights_why: str = ""
 
     def draws(self, values: Array) -> xr.DataArray:
         """Label values with the draw as their last axis and nothing before it by chain and draw."""

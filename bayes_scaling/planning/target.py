@@ -8,16 +8,18 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.planning.constraints import one_positive
+from bayes_scaling.planning.mixture import Fits, fitted_of
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation
-from bayes_scaling.planning.surface import surface_of
-from bayes_scaling.planning.usable import require_usable
+from bayes_scaling.planning.stacking import Weights
+from bayes_scaling.planning.surface import Fitted
 
 
 def compute_to_target(
-    fit: xr.DataTree,
+    fit: Fits,
     target: float | Sequence[float],
     *,
+    weights: Weights | None = None,
     recipe: str | None = None,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
@@ -25,10 +27,12 @@ def compute_to_target(
 
     Parameters
     ----------
-    fit : DataTree
-        From `fit` or `open_fit`, of any model.
+    fit : DataTree or sequence of DataTree
+        From `fit` or `open_fit`, of any model; of several, their mixture, as in `plan`.
     target : float or sequence of float
         Losses, in the unit of the runs.
+    weights : sequence of float or DataArray, optional
+        As for `plan`.
     recipe : str, optional
         Which recipe to plan for; needed where the fit tells recipes apart.
     allow_unconverged : bool
@@ -48,9 +52,13 @@ def compute_to_target(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_usable(fit, allow_unconverged=allow_unconverged)
     losses = positive_numbers("target", target)
-    fitted = surface_of(fit, recipe)
+    fitted, _ = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
+    return least_computes(fitted, losses)
+
+
+def least_computes(fitted: Fitted, losses: np.ndarray) -> xr.Dataset:
+    """Give the posterior of the least compute to each loss, in the form of `compute_to_target`."""
     of_each = [fitted.draws(fitted.surface.least_compute(loss)) for loss in losses]
     compute = xr.concat(of_each, dim="target").transpose("chain", "draw", "target")
     middle = np.quantile(compute, 0.5, axis=(0, 1), method="inverted_cdf")
@@ -64,10 +72,11 @@ def compute_to_target(
 
 
 def worth_of_improvement(
-    fit: xr.DataTree,
+    fit: Fits,
     compute: float,
     improvement: float,
     *,
+    weights: Weights | None = None,
     recipe: str | None = None,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
@@ -75,12 +84,14 @@ def worth_of_improvement(
 
     Parameters
     ----------
-    fit : DataTree
-        From `fit` or `open_fit`, of any model.
+    fit : DataTree or sequence of DataTree
+        From `fit` or `open_fit`, of any model; of several, their mixture, as in `plan`.
     compute : float
         The budget in FLOPs whose least loss is to be improved on.
     improvement : float
         By how much, in the unit of the loss.
+    weights : sequence of float or DataArray, optional
+        As for `plan`.
     recipe : str, optional
         Which recipe to plan for; needed where the fit tells recipes apart.
     allow_unconverged : bool
@@ -99,9 +110,8 @@ def worth_of_improvement(
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
-    require_usable(fit, allow_unconverged=allow_unconverged)
     budget, less = one_positive("compute", compute), one_positive("improvement", improvement)
-    fitted = surface_of(fit, recipe)
+    fitted, _ = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
     reached = fitted.surface.optimum(budget)[2]
     worth = fitted.draws(fitted.surface.least_compute(reached - less) / budget)
     worth.attrs = {"units": "1", "model": fitted.model, "converged": int(fitted.converged)}

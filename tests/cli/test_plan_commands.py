@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from handmade_fits import handmade_fit, law_draws
 
-from bayes_scaling import audit, open_fit, plan, plan_to_target, save_fit
+from bayes_scaling import audit, design, open_fit, plan, plan_to_target, save_fit
 from bayes_scaling.cli.main import main
 
 
@@ -42,8 +42,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plan")
-    save_fit(handmade_fit(law_draws(300)), folder / "fit.nc")
-    save_fit(handmade_fit(law_draws(30), converged=False), folder / "unconverged.nc")
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    save_fit(handmade_fit({**law_draws(300), **noise}, spec="parametric"), folder / "fit.nc")
+    save_fit(handmade_fit({**law_draws(300, seed=2), **noise}, spec="parametric"), folder / "other.nc")
+    bad = handmade_fit({**law_draws(200), **noise}, spec="parametric", converged=False)
+    save_fit(bad, folder / "unconverged.nc")
     return folder
 
 
@@ -192,18 +195,74 @@ def test_audit_has_a_row_a_model(folder: Path, run: Callable[..., Done]):
     assert "Gopher" not in words
 
 
+def test_several_fits_are_planned_from_together(folder: Path, run: Callable[..., Done]):
+    asked = ["plan", folder / "fit.nc", folder / "other.nc", "--compute", "1e23", "--improvement", "0.01"]
+    done = run(*asked, "--weights", "0.7,0.3", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    fits = [open_fit(folder / name) for name in ("fit.nc", "other.nc")]
+    expected = plan(fits, 1e23, weights=[0.7, 0.3])
+    assert document["model"] == "mixture of 2 fits"
+    assert document["weights_by"] == "given"
+    assert document["recommended"]["params"] == pytest.approx(float(expected["recommended_params"]))
+    assert [model["weight"] for model in document["models"]] == pytest.approx([0.7, 0.3])
+    own = document["models"][1]
+    assert own["params"] == pytest.approx(float(plan(fits[1], 1e23)["recommended_params"]))
+    assert set(own["params_opt"]) == {"estimate", "low", "high"}
+    # These fits carry no densities of their runs.
+    words = run(*asked).stdout
+    assert "what each model would train" in words
+    assert "weights, equal (handmade, handmade (2): without the densities of its runs)" in words
+    to_target = run("plan", folder / "fit.nc", folder / "other.nc", "--target", "2", "--weights", "1,0")
+    assert "weights, as given: handmade 1.00, handmade (2) 0.00" in to_target.stdout
+    alone = json.loads(run("plan", folder / "fit.nc", "--compute", "1e23", "--json").stdout)
+    assert (alone["weights_by"], alone["models"]) == (None, [])
+
+
+def test_design_prints_the_pilot_runs_and_draws_them(folder: Path, run: Callable[..., Done]):
+    asked = ["design", folder / "fit.nc", "--target", "5.76e23", "--pilot", "1e21", "--runs", "3"]
+    done = run(*asked, "--json", "--figure", folder / "design.png")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "design.png").read_bytes().startswith(b"\x89PNG")
+    document = json.loads(done.stdout)
+    expected = design(open_fit(folder / "fit.nc"), 5.76e23, 1e21, 3)
+    assert [each["params"] for each in document["runs"]] == pytest.approx(expected["params"].values)
+    assert document["before"]["expected_regret"] == pytest.approx(float(expected["expected_regret"][0]))
+    assert document["runs"][-1]["regret_after"] == document["after"]["expected_regret"]
+    assert set(document["after"]["params_opt"]) == {"estimate", "low", "high"}
+    words = run(*asked, "--sizes", "100M,300M,1B,3B", "--max-run", "4e20").stdout
+    assert "3 pilot runs of" in words
+    assert "an IsoFLOP profile, would leave" in words
+    allowed = run(
+        "design", folder / "unconverged.nc", "--target", "1e23", "--pilot", "1e21", "--runs", "1",
+        "--allow-unconverged", "--json",
+    )  # fmt: skip
+    assert allowed.returncode == 3
+    assert json.loads(allowed.stdout)["converged"] is False
+    refused = run(*asked, "--pilot", "much")
+    assert refused.returncode == 2
+    assert "--pilot 'much'" in refused.stderr
+
+
 def test_the_commands_load_no_sampler(folder: Path):
+    """A plan loads nothing heavy at all; pilot runs take a search tree."""
+    # Where dask is installed, as for a cluster, xarray imports it, and it SciPy: here it is not.
     code = (
-        "import sys; from bayes_scaling.cli.main import app\n"
-        "for asked in (['plan', '--compute', '1e22'], ['plan', '--target', '2.1'], ['audit']):\n"
+        "import sys; sys.modules['dask'] = None; from bayes_scaling.cli.main import app\n"
+        "def ask(*asked):\n"
         "    app([asked[0], sys.argv[1], *asked[1:], '--json'], standalone_mode=False)\n"
+        "ask('plan', '--compute', '1e22'); ask('plan', '--target', '2.1'); ask('audit')\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+        "ask('design', '--target', '1e23', '--pilot', '1e21', '--runs', '2')\n"
         "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder / "fit.nc")], capture_output=True, text=True, check=True
     )
-    for name in ("pymc", "pytensor", "numba", "arviz", "arviz_stats", "arviz_base", "nutpie", "scipy"):
-        assert f"'{name}'" not in done.stderr, f"something imports {name}"
+    planned, designed = done.stderr.splitlines()
+    for name in ("pymc", "pytensor", "numba", "arviz", "arviz_stats", "arviz_base", "nutpie"):
+        assert f"'{name}'" not in designed, f"something imports {name}"
+    assert "'scipy'" not in planned
 
 
 def test_a_fit_that_did_not_converge_is_refused_or_marked(folder: Path, run: Callable[..., Done]):
@@ -237,6 +296,8 @@ def test_a_fit_that_did_not_converge_is_refused_or_marked(folder: Path, run: Cal
         ),
         (["--compute", "1e22", "--figure", "plan.jpg"], "no figure format '.jpg'"),
         (["--compute", "1e22", "--recipe", "web"], "does not tell recipes apart"),
+        (["--compute", "1e22", "--weights", "1"], "weights tell several fits apart, and there is one"),
+        (["--compute", "1e22", "--weights", "half"], "--weights 'half': 'half' is not a number"),
         (["--target", "1.2"], "no draw of the fit reaches it"),
     ],
 )

@@ -9,10 +9,12 @@ from handmade_fits import handmade_fit, law_draws
 from bayes_scaling import (
     audit,
     compute_to_target,
+    design,
     optimum,
     plan,
     plan_to_target,
     plot_audit,
+    plot_design,
     plot_plan,
     plot_target,
 )
@@ -97,6 +99,26 @@ def test_the_optimum_under_audited_plans_is_that_of_their_recipe():
         for fit, recipe in ((both, "code"), (alone, None))
     ]
     np.testing.assert_allclose(lines[0].get_xydata(), lines[1].get_xydata())
+
+
+def test_pilot_runs_are_drawn_among_the_runs_with_both_intervals():
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    fit = handmade_fit({**law_draws(300), **noise}, spec="parametric")
+    proposed = design(fit, 5.76e23, 1e21, 3, prob=0.8)
+    ax = plot_design(fit, proposed)
+    lines = {str(line.get_label()): line for line in ax.lines}
+    there = lines["runs there are"]
+    np.testing.assert_allclose(there.get_xdata(), fit["constant_data"]["flops"])
+    marks = next(line for label, line in lines.items() if label.startswith("proposed: "))
+    np.testing.assert_allclose(
+        marks.get_xydata(), np.stack([proposed["compute"], proposed["params"]], axis=1)
+    )
+    for stage in ("before", "after"):
+        bar = next(line for label, line in lines.items() if label.startswith(f"N_opt {stage}, 80 % interval"))
+        expected = proposed["params_opt"].sel(stage=stage, statistic=["low", "high"])
+        np.testing.assert_allclose(bar.get_ydata(), expected)
+    with pytest.raises(InputError, match="takes what design returns"):
+        plot_design(fit, optimum(fit, 1e22))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""What each fit of a mixture would plan by itself, beside the plan of the mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.planning.choice import choose
+from bayes_scaling.planning.constraints import Limits, allowed_sizes
+from bayes_scaling.planning.mixture import Member
+from bayes_scaling.planning.problem import Problem
+
+
+def own_answers(
+    members: list[Member],
+    cost: float,
+    within: Limits,
+    recommended: tuple[float, float],
+    mixture: Problem,
+    prob: float,
+) -> xr.Dataset:
+    """Plan by each fit alone, within the same limits.
+
+    Parameters
+    ----------
+    members : list of Member
+        The fits.
+    cost : float
+        The budget in FLOPs.
+    within : Limits
+        What the caller allows.
+    recommended : tuple of float
+        Size and tokens of the mixture's plan.
+    mixture : Problem
+        What that was judged by, prepared for this cost.
+    prob : float
+        Probability inside the intervals.
+
+    Returns
+    -------
+    Dataset, dims fit
+        weight; own_params, own_tokens and own_expected_regret: the plan of each fit alone, and its expected
+        regret by that fit; own_regret_by_mixture: the same by the mixture; own_regret_of_recommended: that of
+        the mixture's plan by the fit; own_params_opt and own_loss, dim statistic ("low", "estimate", "high"):
+        N_opt, and the loss of the fit's own plan.
+    """
+    tail = (1 - prob) / 2
+    levels = [tail, 0.5, 1 - tail]
+    rows = []
+    for member in members:
+        problem = Problem(member.fitted.surface, mixture.served, mixture.unique).at_cost(cost)
+        params, regret = choose(problem, cost, allowed_sizes(problem, cost, within))
+        tokens = float(problem.tokens(params, cost))
+        rows.append(
+            xr.Dataset(
+                {
+                    "weight": member.weight,
+                    "own_params": params,
+                    "own_tokens": tokens,
+                    "own_expected_regret": regret,
+                    "own_regret_by_mixture": float(mixture.unprepared().regret(params, tokens).mean()),
+                    # A run that is continued costs less than one of its size and tokens.
+                    "own_regret_of_recommended": float(
+                        1 - (problem.least_cost(problem.loss(*recommended)) / cost).mean()
+                    ),
+                    "own_params_opt": ("statistic", np.quantile(problem.best(cost)[0], levels)),
+                    "own_loss": ("statistic", np.quantile(problem.loss(params, tokens), levels)),
+                },
+                coords={"statistic": ["low", "estimate", "high"]},
+            )
+        )
+    return xr.concat(rows, "fit").assign_coords(fit=[member.name for member in members])
