@@ -38,6 +38,7 @@ _HOME = {
     "read_curves": "runs.curves",
     "load_curves": "runs.datasets",
     "reduce_curves": "approaches.envelope",
+    "calibrate": "checks.calibrate",
     "check": "checks.check",
     "residuals": "checks.residuals",
     "interval": "intervals",

@@ -1,0 +1,78 @@
+"""Calibration: ranks of true values, uniform if and only if draws are from the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayes_scaling import calibrate, load_spec
+from bayes_scaling.checks.calibrate import LOG_LIKELIHOOD, calibrate_one
+from bayes_scaling.checks.executor import run_tasks
+from bayes_scaling.checks.uniformity import uniformity_p_value
+from bayes_scaling.errors import InputError
+from bayes_scaling.models.spec import Prior, spec_to_dict
+
+
+@pytest.fixture(scope="module")
+def few(simulated: pd.DataFrame) -> pd.DataFrame:
+    return simulated.iloc[::3].reset_index(drop=True)
+
+
+def test_each_replicate_ranks_every_quantity_and_none_is_done_twice(few: pd.DataFrame, tmp_path: Path):
+    given: dict[str, Any] = {"seed": 3, "draws": 100, "tune": 100, "workers": 1, "progress": False}
+    results = tmp_path / "replicates.jsonl"
+    first = calibrate(few, replicates=2, results=results, **given)
+    assert {"alpha", "E", "share[0]", "share[2]", LOG_LIKELIHOOD} <= set(first["quantity"].values)
+    assert ((first["rank"] > 0) & (first["rank"] < 1)).all()
+    stamp = results.stat().st_mtime_ns
+    again = calibrate(few, replicates=2, results=results, **given)
+    assert again.identical(first)
+    assert results.stat().st_mtime_ns == stamp
+
+
+def test_a_prior_that_predicts_no_losses_is_refused(few: pd.DataFrame):
+    spec = load_spec("parametric")
+    wild = replace(spec, priors={**spec.priors, "sigma": Prior("HalfNormal", {"sigma": 1e4})})
+    with pytest.raises(InputError, match="give tighter priors"):
+        calibrate(few, wild, replicates=3, workers=1, progress=False)
+    with pytest.raises(InputError, match="replicates must be at least 1, not 0"):
+        calibrate(few, replicates=0)
+
+
+def ranks_under(found: xr.Dataset, quantity: str) -> float:
+    return uniformity_p_value(found["rank"].sel(quantity=quantity).values)
+
+
+@pytest.mark.slow
+def test_the_parametric_model_is_calibrated(few: pd.DataFrame, tmp_path: Path):
+    found = calibrate(few, replicates=300, workers=2, results=tmp_path / "replicates.jsonl", progress=False)
+    assert float(found["converged"].mean()) > 0.95
+    p_values = [ranks_under(found, str(name)) for name in found["quantity"].values]
+    # Of so many tests the least is compared with what the least of so many would be.
+    assert min(p_values) > 0.01 / len(p_values)
+
+
+def with_other_prior(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit by a prior that the true values were not drawn from."""
+    spec = load_spec("parametric")
+    other = replace(spec, priors={**spec.priors, "alpha": Prior("LogNormal", {"mu": -0.6, "sigma": 0.5})})
+    return calibrate_one({**task, "spec": spec_to_dict(other)})
+
+
+@pytest.mark.slow
+def test_a_posterior_of_another_model_is_found_out(few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch):
+    from bayes_scaling.checks import calibrate as module
+
+    monkeypatch.setattr(
+        module, "run_tasks", lambda _, tasks, **options: run_tasks(with_other_prior, tasks, **options)
+    )
+    found = calibrate(few, replicates=150, workers=1, progress=False)
+    assert ranks_under(found, "alpha") < 1e-3
+    assert float(np.mean(found["rank"].sel(quantity="alpha"))) < 0.5
