@@ -16,7 +16,6 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from threading import Lock
 from typing import Any
 
 import numba
@@ -27,14 +26,13 @@ import pytensor
 import pytensor.tensor as pt
 import xarray as xr
 from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer, make_user_data
-from pymc.initial_point import make_initial_point_fn
-from pymc.pytensorf import find_rng_nodes, reseed_rngs
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph import vectorize_graph
 from pytensor.graph.replace import clone_replace
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 
 from bayes_scaling.models.plain import PLAIN
+from bayes_scaling.sampling.starts import initial_point, seeded
 
 POINT = "unconstrained_point"
 """Name of the one variable that the compiled model records: the sampler's own point."""
@@ -103,7 +101,7 @@ def compile_model(model: pm.Model) -> Compiled:
     Compiled
         `with_model_data` lets it serve another model of the same form.
     """
-    value_vars, start = model.value_vars, _initial_point(model)
+    value_vars, start = model.value_vars, initial_point(model)
     shapes = [np.shape(values) for values in start()]
     flat, pieces = _flat_point(shapes)
     logp: Any = model.logp()
@@ -125,7 +123,7 @@ def compile_model(model: pm.Model) -> Compiled:
         compiled_expand_func=_callback(
             _EXPAND_SOURCE.format(dim=dim), "expand_callback", _EXPAND_SIGNATURE, {}, key="identity"
         ),
-        initial_point_func=_flat_initial_point(start),
+        initial_point_func=seeded(start),
         shared_data=shared_data,
         shared_var_keys=shared,
         user_data=make_user_data(shared, shared_data),
@@ -218,7 +216,7 @@ def with_model_data(compiled: Compiled, model: pm.Model) -> Compiled:
     code = compiled.nutpie.with_data(**{name: inputs[name].get_value() for name in names})
     shared = {variable: inputs.get(variable.name) for variable in compiled.start.get_shared()}
     start = compiled.start.copy(swap={old: new for old, new in shared.items() if new is not None})
-    code = dataclasses.replace(code, initial_point_func=_flat_initial_point(start))
+    code = dataclasses.replace(code, initial_point_func=seeded(start))
     return Compiled(compiled.form, code, start, compiled.shapes)
 
 
@@ -243,38 +241,6 @@ def _flat_point(shapes: list[tuple[int, ...]]) -> tuple[Any, list[Any]]:
         flat[end - size : end].reshape(shape) for end, size, shape in zip(ends, sizes, shapes, strict=True)
     ]
     return flat, pieces
-
-
-def _initial_point(model: pm.Model) -> Any:
-    """Compile where a chain starts: as the model says, else the prior's centre +-1 in its coordinate.
-
-    A variable without a transform starts at a draw from its prior: its coordinate need not have a scale of 1.
-    """
-    starts = model.rvs_to_initial_values
-    told = [variable for variable in model.free_RVs if starts.get(variable) is not None]
-    plain = [variable for variable in model.free_RVs if model.rvs_to_transforms[variable] is None]
-    seeded = make_initial_point_fn(
-        model=model,
-        overrides=dict.fromkeys((variable for variable in plain if variable not in told), "prior"),
-        jitter_rvs=set(model.free_RVs).difference(told, plain),
-        return_transformed=True,
-    )
-    return seeded.__wrapped__
-
-
-def _flat_initial_point(start: Any) -> Any:
-    """Give nutpie the start of a chain as one vector, by a seed."""
-    random = find_rng_nodes(start.maker.fgraph.outputs)
-    # Chains ask from threads of their own, and the seed is a state that all of them share.
-    one_at_a_time = Lock()
-
-    def flat_initial_point(seed: Any) -> np.ndarray:
-        with one_at_a_time:
-            reseed_rngs(random, seed)
-            point = start()
-        return np.concatenate([np.ravel(values) for values in point]).astype(float)
-
-    return flat_initial_point
 
 
 def _logp_callback(function: Any, dim: int, shared: list[np.ndarray]) -> Any:
