@@ -63,7 +63,8 @@ def spec_of(model: str) -> Spec:
     if model != EXACT:
         return load_spec(model)
     spec = load_spec("isoflop-skewed")
-    none = {name: Prior("HalfNormal", {"sigma": 1e-4}) for name in spec.priors if name.endswith("_scatter")}
+    # Curvatures keep their scatter: (L - E) / L, to which they are proportional, is no power of compute.
+    none = dict.fromkeys(("params_scatter", "loss_scatter"), Prior("HalfNormal", {"sigma": 1e-4}))
     return replace(spec, priors={**spec.priors, **none})
 
 

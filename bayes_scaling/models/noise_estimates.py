@@ -12,7 +12,7 @@ import numpy as np
 ROUNDS = 25
 """A fit and the noise that weighs its runs are found in turns: at most so many."""
 
-_POWERS = np.linspace(0, 8, 33)
+_POWERS = np.linspace(0, 6, 25)
 
 
 class NoiseEstimates(NamedTuple):
@@ -59,8 +59,12 @@ def noise_estimates(
 
 
 def _growth(misses: np.ndarray, log_loss: np.ndarray) -> float:
-    """Find the likeliest power if the noise were Laplace, but for runs far off."""
+    """Find the likeliest power if the noise were Laplace, held as the priors that ship hold it.
+
+    Left to itself, and found in turns with the fit, it would run off to where the few runs of the least loss
+    are fitted exactly and no other run counts.
+    """
     scaled = np.abs(misses) * np.exp(-_POWERS[:, None] * log_loss)
-    scaled = np.minimum(scaled, 5 * np.median(scaled, axis=1, keepdims=True))
     costs = np.log(np.maximum(scaled.mean(axis=1), 1e-12)) + _POWERS * log_loss.mean()
+    costs = len(misses) * costs + (_POWERS - 2) ** 2 / (2 * 2**2)
     return float(_POWERS[costs.argmin()])

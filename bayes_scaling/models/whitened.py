@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.dist_math import normal_lcdf
 from pymc.distributions.transforms import Transform
 
 UNKNOWN = 1e3
@@ -117,18 +118,12 @@ class NearZero(Transform):
 
     def backward(self, value: Any, *_: Any) -> Any:
         """From the sampler's coordinate to the parameter."""
-        return -self.scale * self._log_upper_tail(value)
+        return -self.scale * normal_lcdf(0.0, 1.0, -value)
 
     def log_jac_det(self, value: Any, *_: Any) -> Any:
         """Logarithm of the slope of `backward`."""
         log_density = -(value**2) / 2 - np.log(2 * np.pi) / 2
-        return np.log(self.scale) + log_density - self._log_upper_tail(value)
-
-    @staticmethod
-    def _log_upper_tail(value: Any) -> Any:
-        """Logarithm of the probability of a standard normal above a value, exact at both ends."""
-        x = value / np.sqrt(2)
-        return pt.switch(value < 0, pt.log1p(-pt.erfc(-x) / 2), pt.log(pt.erfc(x) / 2))
+        return np.log(self.scale) + log_density - normal_lcdf(0.0, 1.0, -value)
 
 
 class Anchored(Transform):

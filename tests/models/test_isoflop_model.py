@@ -14,6 +14,7 @@ from bayes_scaling import (
     fit,
     fit_facts,
     interval,
+    load_dataset,
     load_spec,
     optimum,
     plot_profiles,
@@ -275,16 +276,36 @@ def test_wide_profiles_show_the_parabola_s_bias_and_not_the_slice_s():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_scaling.errors.RunsWarning")
 @pytest.mark.parametrize("spec", SPECS)
-@pytest.mark.parametrize("name", ["chinchilla", "comma", "dclm", "porian"])
+@pytest.mark.parametrize("name", ["chinchilla", "comma", "dclm", "pocket", "porian"])
 def test_real_profiles_sample_cleanly(shared: Path, name: str, spec: str):
     if name == "chinchilla":
         tables = [read_runs(shared / "chinchilla_epoch" / "runs.csv", where="source_excluded == 0")]
     elif name == "porian":
         everything = pd.read_csv(shared / "porian" / "runs.csv")
         tables = [read_runs(rows) for _, rows in everything.groupby("group")]
+    elif name == "pocket":
+        tables = [load_dataset("pocket")]
     else:
-        where = f"group == '{name}' and split == 'isoflop'"
-        tables = [read_runs(shared / "marin_isoflop" / "runs.csv", where=where)]
+        path, where = shared / "marin_isoflop" / "runs.csv", f"group == '{name}' and split == 'isoflop'"
+        without = {"columns": {"params": "params_nonemb"}, "params_count": "non_embedding"}
+        tables = [read_runs(path, where=where), read_runs(path, where=where, **without)]
     for runs in tables:
         verdict = fit_facts(fit(runs, spec))["verdict"]
         assert verdict["converged"], verdict["problems"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_scaling.errors.RunsWarning")
+@pytest.mark.parametrize(("name", "joint"), [("comma", 0.355), ("dclm", 0.390)])
+def test_the_slice_s_exponent_is_nearer_the_joint_law_s_than_the_parabola_s(
+    shared: Path, name: str, joint: float
+):
+    """Czech et al. 2026: on these runs the parabola's a leaves that of the law fitted to all of them."""
+    where = f"group == '{name}' and split == 'isoflop'"
+    runs = read_runs(shared / "marin_isoflop" / "runs.csv", where=where)
+    found = {spec: interval(optimum(fit(runs, spec), 1e21)["a"]) for spec in SPECS}
+    off = {spec: abs(float(a.sel(statistic="estimate")) - joint) for spec, a in found.items()}
+    assert off["isoflop-skewed"] < 0.01
+    assert off["isoflop-skewed"] < off["isoflop-parabola"] / 2
+    ends = found["isoflop-skewed"]
+    assert float(ends.sel(statistic="low")) < joint < float(ends.sel(statistic="high"))
