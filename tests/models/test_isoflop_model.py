@@ -192,7 +192,8 @@ def test_budgets_with_little_to_say_are_kept(simulated: pd.DataFrame):
     few = (simulated["budget"] == budgets[1]) & ~simulated.index.isin([13, 16, 19])
     off = (simulated["budget"] == budgets[3]) & (simulated["params"] < 1e9)
     runs = simulated[~few & ~off].reset_index(drop=True)
-    found = fit(runs, "isoflop-skewed", seed=3)
+    # Five budgets, two of which say little, leave E to the prior's tail: that takes more draws.
+    found = fit(runs, "isoflop-skewed", seed=3, draws=2000)
     assert fit_facts(found)["verdict"]["converged"]
     sd = np.log(found["posterior"]["params_min"]).std(("chain", "draw"))
     assert found["posterior"].sizes["budget"] == 5
