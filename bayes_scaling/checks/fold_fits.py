@@ -54,9 +54,10 @@ def predict_fold(task: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        predictions: by name of the method a dict with log_loss (by planned run, `KEPT` draws each) and
-        log_params (of N_opt by budget, `KEPT` draws each). converged, rhat, divergences; reason, if there is
-        no prediction.
+        predictions: by name of the method a dict with log_loss (by planned run, `KEPT` draws each),
+        log_params (of N_opt by budget, `KEPT` draws each) and fall (of a posterior: by how much the least log
+        loss falls in the decade beyond the cut, `KEPT` draws). converged, rhat, divergences; reason, if there
+        is no prediction.
     """
     with warnings.catch_warnings():
         # What is doubtful about the runs was said when they were read.
@@ -103,13 +104,17 @@ def _posterior(runs: pd.DataFrame, task: Mapping[str, Any]) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         loss = predict(fit, **planned, allow_unconverged=True)["loss"]
         log_loss = np.log(_by_draw(loss, "plan"))
+        cut = float(runs["flops"].max())
+        frontier = np.log(
+            _by_draw(optimum(fit, [cut, 10 * cut], allow_unconverged=True)["loss_opt"], "compute")
+        )
         log_params = np.empty((len(log_loss), 0))
         if task["budgets"]:
             new = spec.law != "chinchilla"
             best = optimum(fit, task["budgets"], new_budget=new, allow_unconverged=True)["params_opt"]
             log_params = np.log(_by_draw(best, "compute"))
     return {
-        "predictions": {spec.name: _prediction(log_loss, log_params)},
+        "predictions": {spec.name: _prediction(log_loss, log_params, frontier[:, 0] - frontier[:, 1])},
         "rhat": verdict.rhat_max,
         "divergences": verdict.divergences,
         # Draws that are infinite have an R-hat that is no number.
@@ -165,14 +170,15 @@ def _by_draw(values: xr.DataArray, last: str) -> Array:
     return flat.reshape(-1, flat.shape[-1])
 
 
-def _prediction(log_loss: Array, log_params: Array) -> dict[str, Any]:
-    """Keep some of the draws, dims ("draw", "run") and ("draw", "budget"), evenly spaced among them."""
+def _prediction(log_loss: Array, log_params: Array, fall: Array | None = None) -> dict[str, Any]:
+    """Keep some of the draws, dims ("draw", "run"), ("draw", "budget") and ("draw",), evenly spaced."""
     kept = ((np.arange(KEPT) + 0.5) / KEPT * len(log_loss)).astype(int)
     # The far end of a heavy tail is infinite to a computer, and a raw loss may fall below zero.
     log_loss = np.nan_to_num(log_loss.clip(-_FAR, _FAR), nan=-_FAR)
     return {
         "log_loss": log_loss[kept].T.round(6).tolist(),
         "log_params": log_params[kept].T.round(6).tolist(),
+        "fall": None if fall is None else fall[kept].round(6).tolist(),
     }
 
 

@@ -105,7 +105,7 @@ def levels(flops: np.ndarray) -> np.ndarray:
         if value > start * (1 + _SAME):
             starts.append(i)
             start = value
-    return ordered[np.append(starts[1:], len(ordered)) - 1]
+    return ordered[np.array([*starts[1:], len(ordered)]) - 1]
 
 
 def _cut(recipe: str, runs: pd.DataFrame, cuts: Sequence[float] | None) -> tuple[list[Fold], str]:

@@ -28,6 +28,8 @@ class Draws:
     """Dims ("run", "draw")."""
     log_params: Array
     """Of N_opt; dims ("minimum", "draw")."""
+    fall: Array
+    """Of the least log loss in the decade beyond the cut; dims ("draw",). Infinite where it is not told."""
 
 
 @dataclass
@@ -47,7 +49,8 @@ class Predicted:
             log_loss = np.array(found["log_loss"])
             # Of no minimum nothing is predicted, by as many draws.
             log_params = np.array(found["log_params"]).reshape(len(self.minima), log_loss.shape[1])
-            self.by_method[name] = Draws(log_loss, log_params)
+            fall = np.full(log_loss.shape[1], np.inf) if found["fall"] is None else np.array(found["fall"])
+            self.by_method[name] = Draws(log_loss, log_params, fall)
             self.converged[name] = bool(result["converged"])
         if result["reason"]:
             self.reasons[method] = result["reason"]
@@ -96,15 +99,17 @@ class Predicted:
             return
         rng = np.random.default_rng(_SEED)
         draws = self.by_method[method]
-        moved = [
-            np.repeat(values, _SLOPES_A_DRAW, axis=1)
-            + decades[:, None] * slope.draws(_SLOPES_A_DRAW * values.shape[1], rng)
-            for values, decades, slope in (
-                (draws.log_loss, self.decades, loss),
-                (draws.log_params, self.decades_of_minima, params),
-            )
-        ]
-        self.by_method[name] = Draws(*moved)
+        log_loss, log_params, fall = (
+            np.repeat(values, _SLOPES_A_DRAW, axis=-1)
+            for values in (draws.log_loss, draws.log_params, draws.fall)
+        )
+        # More compute, spent best, never makes a model worse: no slope takes back what the law gains.
+        of_loss, of_params = loss.draws(len(fall), rng, below=fall), params.draws(len(fall), rng)
+        self.by_method[name] = Draws(
+            log_loss + self.decades[:, None] * of_loss,
+            log_params + self.decades_of_minima[:, None] * of_params,
+            fall - of_loss,
+        )
         self.converged[name] = self.converged[method]
 
 

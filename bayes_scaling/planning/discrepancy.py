@@ -55,7 +55,7 @@ class Population:
 LOSS_SLOPES = Population(mean=-0.037, scale=0.053, spread=0.67, shared=0.2, decades=0.66)
 """Of the log loss, as estimated over the published studies by benchmarks/backtest.py."""
 
-PARAMS_SLOPES = Population(mean=0.0, scale=0.2, spread=0.4, shared=0.0, decades=0.01)
+PARAMS_SLOPES = Population(mean=0.0, scale=0.26, spread=0.47, shared=0.0, decades=0.01)
 """Of log N_opt, in nats per decade of compute; likewise. Its cuts share a scale and nothing else: on which
 side of the line the next optima lie is not learned from the last."""
 
@@ -80,10 +80,16 @@ class Slope:
     mean: Array
     sd: Array
 
-    def draws(self, size: int, rng: np.random.Generator) -> Array:
-        """Draw slopes, dims ("draw",)."""
-        node = rng.choice(len(self.weight), size=size, p=self.weight)
-        return self.mean[node] + self.sd[node] * rng.standard_normal(size)
+    def draws(self, size: int, rng: np.random.Generator, *, below: Array | float = np.inf) -> Array:
+        """Draw slopes, dims ("draw",), each below a bound of its own if one is given."""
+        from scipy.special import ndtr, ndtri
+
+        room = ndtr((np.broadcast_to(below, (size,))[:, None] - self.mean) / np.maximum(self.sd, 1e-12))
+        reached = np.cumsum(self.weight * room, axis=1)
+        at = rng.uniform(size=size)[:, None] * reached[:, -1:]
+        node = np.minimum((reached < at).sum(axis=1), len(self.weight) - 1)
+        share = rng.uniform(size=size) * room[np.arange(size), node]
+        return self.mean[node] + self.sd[node] * ndtri(np.maximum(share, 1e-300))
 
     def moments(self) -> tuple[float, float]:
         """Mean and standard deviation."""
