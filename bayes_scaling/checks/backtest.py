@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.approaches.recipes import by_recipe
+from bayes_scaling.checks import simple_scaling_laws
 from bayes_scaling.checks.executor import run_tasks
 from bayes_scaling.checks.fold_fits import APPROACH_3, POSTERIOR, predict_fold
 from bayes_scaling.checks.folds import Fold, folds
@@ -75,7 +76,8 @@ def backtest(
     Dataset
         Dims estimator, fold, prediction, decision, prob and recipe. The estimators are the spec as it is; the
         spec with the discrepancy that was to be expected at each cut, by what lower cuts had shown by then;
-        and approach 3 with its bootstrap, without and with the noise of its residuals.
+        approach 3 with its bootstrap, without and with the noise of its residuals; and the package
+        simple-scaling-laws where it is installed.
 
         By fold: fold_recipe, cut (FLOPs), runs_fitted, runs_predicted, decades (from the cut to the largest
         run); by estimator and fold: converged, coverage (by prob), interval_score (of the 90 % interval of
@@ -186,7 +188,10 @@ def score_folds(
 
 
 def _methods(fold: Fold) -> tuple[str, ...]:
-    return (POSTERIOR, APPROACH_3) if fold.scored else (POSTERIOR,)
+    if not fold.scored:
+        return (POSTERIOR,)
+    peers = (simple_scaling_laws.NAME,) if simple_scaling_laws.is_installed() else ()
+    return (POSTERIOR, APPROACH_3, *peers)
 
 
 def _task(part: Predicted, method: str, spec: Spec, seed: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.checks import simple_scaling_laws
 from bayes_scaling.errors import BayesScalingError, RunsWarning
 from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.runs.check import check_runs
@@ -48,8 +49,8 @@ def predict_fold(task: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     task : mapping
-        method ("posterior" or "approach-3"), fitted (columns of runs), planned (params, tokens,
-        flops), budgets (FLOPs), seed; of a posterior spec and sampling.
+        method ("posterior", "approach-3" or "simple-scaling-laws"), fitted (columns of runs), planned
+        (params, tokens, flops), budgets (FLOPs), seed; of a posterior spec and sampling.
 
     Returns
     -------
@@ -175,6 +176,7 @@ def _prediction(log_loss: Array, log_params: Array, fall: Array | None = None) -
     kept = ((np.arange(KEPT) + 0.5) / KEPT * len(log_loss)).astype(int)
     # The far end of a heavy tail is infinite to a computer, and a raw loss may fall below zero.
     log_loss = np.nan_to_num(log_loss.clip(-_FAR, _FAR), nan=-_FAR)
+    log_params = np.nan_to_num(log_params.clip(-2 * _FAR, 2 * _FAR), nan=0.0)
     return {
         "log_loss": log_loss[kept].T.round(6).tolist(),
         "log_params": log_params[kept].T.round(6).tolist(),
@@ -202,4 +204,15 @@ def _compiled(model: Any, spec: str) -> Any:
     return codes[-1]
 
 
-_METHODS = {POSTERIOR: _posterior, APPROACH_3: _approach_3}
+def _simple_scaling_laws(runs: pd.DataFrame, task: Mapping[str, Any]) -> dict[str, Any]:
+    found = simple_scaling_laws.predict(
+        runs, task["planned"], task["budgets"], draws=RESAMPLES, seed=task["seed"]
+    )
+    return {"predictions": {simple_scaling_laws.NAME: _prediction(*found)}}
+
+
+_METHODS = {
+    POSTERIOR: _posterior,
+    APPROACH_3: _approach_3,
+    simple_scaling_laws.NAME: _simple_scaling_laws,
+}

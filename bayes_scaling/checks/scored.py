@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_scaling.checks import simple_scaling_laws
 from bayes_scaling.checks.fold_fits import BOOTSTRAP, BOOTSTRAP_NOISE
 from bayes_scaling.checks.predicted import Predicted
 from bayes_scaling.checks.scores import PROBS, SCORED, ends, interval_score, log_score, pit
@@ -35,6 +36,7 @@ def scored(study: Sequence[Predicted], expected: Mapping[str, tuple[Slope, Slope
     """
     named = dict.fromkeys(name for each in study for name in each.by_method)
     methods = [*(name for name in named if name.startswith(model)), BOOTSTRAP, BOOTSTRAP_NOISE]
+    methods += [name for name in (simple_scaling_laws.NAME,) if name in named]
     result = xr.Dataset(
         coords={"estimator": methods, "prob": list(PROBS)}, attrs={"model": model, "scored_prob": SCORED}
     )
