@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_scaling.cli import audit, check, compare, data, demo, design, fit, optimum, plan
+from bayes_scaling.cli import audit, backtest, check, compare, data, demo, design, fit, optimum, plan
 from bayes_scaling.errors import BayesScalingError, InputError, NotConvergedError
 
 FAILED, WRONG_INPUT = 1, 2
@@ -33,6 +33,7 @@ app.command("design")(design.design)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("check")(check.check)
+app.command("backtest")(backtest.backtest)
 
 
 _warned: set[str] = set()
