@@ -104,6 +104,18 @@ def test_limits_that_hold_nothing_are_none(number: int):
         )
 
 
+@pytest.mark.parametrize("served", [1e11, 1e13])
+def test_a_frontier_that_falls_steeply_is_served_for_without_misses(served: float):
+    line = {**frontier_draws(DRAWS), "E": np.full(6, 1.5), "kappa": np.full(6, 0.3)}
+    line |= {"gamma": np.full(6, 1.3), "loss_coefficient": np.full(6, 0.4 * 1e22**1.3)}
+    bare = Problem(surface_of(handmade_fit(line, law="isoflop-skewed")).surface, served=served)
+    problem = prepared(bare, 1e23)
+    for size in np.geomspace(1e9, min(1e11, float(bare.largest(1e23))), 7):
+        tokens = bare.tokens(size, 1e23)
+        expected = 1 - bare.surface.least_lifetime_compute(bare.loss(size, tokens), served) / 1e23
+        np.testing.assert_allclose(problem.regret(size, tokens), expected, atol=2e-3)
+
+
 def test_what_limits_cost_is_the_compute_that_reaches_the_same_loss_without_them():
     surface = LawSurface(DRAWS, Price(6.0))
     found = price_of_limits(Problem(surface), COST, limits(max_params=1e10))
