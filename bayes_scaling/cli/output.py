@@ -193,8 +193,8 @@ def say_of_budget(document: dict[str, Any]) -> None:
     """Say whether an answer is of the line of an IsoFLOP model or of one more budget, scattered about it."""
     if document["new_budget"]:
         console().print(
-            "of one more budget, scattered about the line of the profiles as those of the runs are; "
-            "`optimum` says where the line is"
+            "N_opt, loss and regret are of one more budget, scattered about the line as those of the runs "
+            "are; `optimum` says where the line is"
         )
 
 
