@@ -48,10 +48,12 @@ from bayes_scaling import build_model, design, fit, load_spec, simulate_runs
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning.choice import choose
 from bayes_scaling.planning.constraints import ANY_SIZE
+from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.outcomes import outcomes
 from bayes_scaling.planning.pilots import Pilots, bought, candidates, isoflop_grid, typical_size
+from bayes_scaling.planning.price import Price
 from bayes_scaling.planning.problem import Problem
-from bayes_scaling.planning.surface import LawSurface, surface_of
+from bayes_scaling.planning.surface import surface_of
 from bayes_scaling.progress import tracked
 from bayes_scaling.runs.simulate import isoflop_design
 from bayes_scaling.sampling.compile import compile_model, with_model_data
@@ -206,7 +208,7 @@ def refit(runs: pd.DataFrame, seed: int, compiled: list[Any]) -> tuple[dict[str,
 
 
 def decide(law: dict[str, np.ndarray]) -> tuple[float, float]:
-    return choose(Problem(LawSurface(law, 6.0)), TARGET, ANY_SIZE)
+    return choose(Problem(LawSurface(law, Price(6.0))), TARGET, ANY_SIZE)
 
 
 def measure(count: int, results: Path | None, contenders_wanted: tuple[str, ...]) -> pd.DataFrame:

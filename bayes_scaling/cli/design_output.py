@@ -6,7 +6,13 @@ from typing import Any
 
 import xarray as xr
 
-from bayes_scaling.cli.output import console, format_interval, print_table, warn_of_extrapolation
+from bayes_scaling.cli.output import (
+    console,
+    format_interval,
+    print_table,
+    say_of_budget,
+    warn_of_extrapolation,
+)
 from bayes_scaling.quantities import format_flops, format_quantity, format_share
 
 
@@ -23,6 +29,7 @@ def design_document(proposed: xr.Dataset) -> dict[str, Any]:
         "model": proposed.attrs["model"],
         "recipe": proposed.attrs["recipe"] or None,
         "converged": bool(proposed.attrs["converged"]),
+        "new_budget": bool(proposed.attrs["new_budget"]),
         "target": float(proposed["target"]),
         "pilot": float(proposed["pilot"]),
         "spread": float(proposed.attrs["spread"]),
@@ -78,6 +85,7 @@ def print_design(document: dict[str, Any]) -> None:
         "to waste"
     )
     say("the interval after is of typical width, about the median of today: where it will lie is not known")
+    say_of_budget(document)
     warn_of_extrapolation([document])
     if not document["converged"]:
         say("from a fit that is NOT converged", style="bold red")

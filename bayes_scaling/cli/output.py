@@ -189,6 +189,15 @@ def is_beyond(extrapolation: float) -> bool:
     return format_factor(extrapolation) != "1"
 
 
+def say_of_budget(document: dict[str, Any]) -> None:
+    """Say whether an answer is of the line of an IsoFLOP model or of one more budget, scattered about it."""
+    if document["new_budget"]:
+        console().print(
+            "N_opt, loss and regret are of one more budget, scattered about the line as those of the runs "
+            "are; `optimum` says where the line is"
+        )
+
+
 def warn_of_extrapolation(answers: list[dict[str, Any]]) -> None:
     """Say by what factor answers lie outside the runs: in compute and, where known, in size and tokens."""
     furthest = {

@@ -35,6 +35,7 @@ def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, An
         "model": decision.attrs["model"],
         "recipe": decision.attrs["recipe"] or None,
         "converged": bool(decision.attrs["converged"]),
+        "new_budget": bool(decision.attrs["new_budget"]),
         "compute": cost,
         **_person(rate, cost),
         "extrapolation": float(decision["extrapolation"]),
@@ -46,6 +47,7 @@ def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, An
         "unconstrained": {
             key: float(decision[f"unconstrained_{key}"]) for key in ("params", "expected_regret")
         },
+        "limits_price": interval_of(decision["limits_price"], prob) if "limits_price" in decision else None,
         "optimum": {
             name: interval_of(decision[name], prob) for name in ("params_opt", "tokens_opt", "loss_opt")
         },
@@ -88,6 +90,7 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
         "model": cheapest.attrs["model"],
         "recipe": cheapest.attrs["recipe"] or None,
         "converged": bool(cheapest.attrs["converged"]),
+        "new_budget": bool(cheapest.attrs["new_budget"]),
         "target": float(cheapest["target"]),
         **_given(cheapest),
         **_mixture(cheapest),
@@ -116,6 +119,7 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
         "model": audited.attrs["model"],
         "recipe": audited.attrs["recipe"] or None,
         "converged": bool(audited.attrs["converged"]),
+        "new_budget": bool(audited.attrs["new_budget"]),
         "plans": [
             {
                 "name": str(name),

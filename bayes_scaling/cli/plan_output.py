@@ -12,6 +12,7 @@ from bayes_scaling.cli.output import (
     format_plain,
     is_beyond,
     print_table,
+    say_of_budget,
     warn_of_extrapolation,
 )
 from bayes_scaling.quantities import format_flops, format_quantity, format_share
@@ -61,7 +62,9 @@ def print_plan(document: dict[str, Any]) -> None:
             f"a loss lower by {document['improvement']['loss']:g} is worth "
             f"{format_plain(factor['estimate'])} times this compute ({format_interval(factor, format_plain)})"
         )
-    say("loss is the law's, without the noise of a run; regret is against the optimum without limits")
+    against = "the best plan within the same limits" if document["limits_price"] else "the optimum"
+    say(f"loss is the law's, without the noise of a run; regret is against {against}")
+    say_of_budget(document)
     _say_of_assumptions(document)
     _warn_of_serving(plans)
     warn_of_extrapolation(plans)
@@ -94,6 +97,7 @@ def print_target(document: dict[str, Any]) -> None:
         say(f"no compute reaches it with probability {document['never']:.3g}", style="bold")
     if best["binding"]:
         say(f"held by {', '.join(best['binding'])}")
+    say_of_budget(document)
     _say_of_assumptions(document)
     _say_of_weights(document)
     _warn_of_serving([best])
@@ -119,6 +123,7 @@ def print_audit(document: dict[str, Any]) -> None:
     columns = ["model", "N", "D", "C (FLOP)", "regret", "too large", "N_opt"]
     title = f"{document['model']}: each model at its own compute, {format_share(document['prob'])} intervals"
     print_table(title, columns, rows)
+    say_of_budget(document)
     warn_of_extrapolation(document["plans"])
     _warn_of_convergence(document)
 
@@ -139,8 +144,14 @@ def _say_of_choice(document: dict[str, Any]) -> None:
         say("the run that is there, trained on, is the better plan: what it has cost so far is not counted")
     if best["binding"]:
         say(
-            f"held by {', '.join(best['binding'])}: without limits {format_quantity(free['params'])} "
-            f"parameters, expected regret {format_share(free['expected_regret'])}"
+            f"held by {', '.join(best['binding'])}: without limits on size and tokens "
+            f"{format_quantity(free['params'])} parameters"
+        )
+    if price := document["limits_price"]:
+        unlimited = "with fresh tokens" if document["unique_tokens"] is not None else "without them"
+        say(
+            f"the limits cost {format_share(price['mean'])} of the compute ({_percents(price)}): so much "
+            f"would be saved {unlimited}, at the loss of the best plan within them"
         )
     optimum = document["optimum"]["params_opt"]
     found = f"{format_quantity(optimum['estimate'])} ({format_interval(optimum, format_quantity)})"

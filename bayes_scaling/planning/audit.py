@@ -145,6 +145,7 @@ def audit(
     for variable in answer.data_vars:
         answer[variable].attrs["units"] = units.get(str(variable), "1")
     answer.attrs = {"model": fitted.model, "converged": int(fitted.converged), "recipe": fitted.recipe}
+    answer.attrs["new_budget"] = int(fitted.new_budget)
     return answer
 
 

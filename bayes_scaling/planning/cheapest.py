@@ -72,8 +72,8 @@ def plan_to_target(
         (the probability with which it reaches the target), _extrapolation, _extrapolation_params and
         _extrapolation_tokens, of tokens to be served _serving_share and of unique tokens _epochs;
         served_tokens and unique_tokens as they were asked; recommended_loss, dims chain and draw; and
-        lifetime, dims chain and draw: the least cost had one known the truth, in FLOPs. Of several fits also
-        weight, dims fit.
+        lifetime, dims chain and draw: the least cost had one known the truth and had fresh tokens, in FLOPs.
+        Of several fits also weight, dims fit.
 
     Raises
     ------
@@ -97,6 +97,7 @@ def plan_to_target(
     reached = problem.loss(params, tokens)
     compute = float(problem.surface.compute(params, tokens))
     cost = float(problem.cost(params, tokens))
+    lifetime = problem.surface.least_lifetime_compute(np.asarray(loss), problem.served)
     beyond = fitted.extrapolation(params, tokens, compute)
     answer = known.drop_vars("target").assign(
         {
@@ -110,7 +111,7 @@ def plan_to_target(
             "recommended_reaches": float((reached <= loss * (1 + 1e-12)).mean()),
             **{f"recommended_{name}": float(factor) for name, factor in beyond.items()},
             "recommended_loss": fitted.draws(reached),
-            "lifetime": fitted.draws(problem.least_cost(np.asarray(loss))),
+            "lifetime": fitted.draws(lifetime),
         }
     )
     if np.isfinite(problem.unique):

@@ -15,8 +15,8 @@ from bayes_scaling.planning.problem import Problem, blocks
 
 type Array = np.ndarray[Any, Any]
 
-SIZES, SIZES_OF_LIFETIME = 400, 60
-"""Sizes of the grid; a lifetime's regret costs a search for each size and draw."""
+SIZES = 400
+"""Of the grid."""
 
 _BEYOND = 10.0
 """How far the grid reaches beyond the optima of the draws."""
@@ -48,9 +48,8 @@ def size_grid(problem: Problem, cost: float, allowed: Allowed, best: Array) -> A
         return allowed.sizes
     # Of thousands of draws the last few may lie anywhere; the grid need not be stretched for them.
     low, high = np.quantile(best, [0.001, 0.999]) * [1 / _BEYOND, _BEYOND]
-    low, high = np.clip([low, min(high, problem.largest(cost))], allowed.low, allowed.high)
-    count = SIZES_OF_LIFETIME if problem.served else SIZES
-    grid = np.geomspace(low, high, count) if low < high else np.array([low])
+    low, high = np.clip([low, min(high, float(problem.largest(cost)))], allowed.low, allowed.high)
+    grid = np.geomspace(low, high, SIZES) if low < high else np.array([low])
     grid[0], grid[-1] = low, high
     return grid
 

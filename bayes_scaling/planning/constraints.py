@@ -34,10 +34,17 @@ class Limits:
         bounds = (self.min_params, self.max_params, self.max_tokens)
         return bounds != (0.0, np.inf, np.inf) or self.sizes is not None
 
+    def near(self, size: float, low: Any, high: Any) -> Any:
+        """Whether a size lies between bounds, but for rounding."""
+        return (size >= low * (1 - _DIGITS)) & (size <= high * (1 + _DIGITS))
+
     def allows(self, params: float, tokens: float) -> bool:
         """Whether a plan is within all limits."""
         within = self.min_params <= params <= self.max_params and tokens <= self.max_tokens * (1 + _DIGITS)
         return within and (self.sizes is None or bool(np.isclose(self.sizes, params, rtol=_DIGITS).any()))
+
+
+NO_LIMITS = Limits()
 
 
 def limits(
@@ -133,7 +140,7 @@ def allowed_sizes(problem: Problem, cost: float, within: Limits) -> Allowed:
         served = problem.cost(1.0, within.max_tokens) / problem.surface.compute(1.0, 1.0)
         lows["max_tokens"] = float(problem.surface.params(served, cost))
     if problem.served:
-        highs["served_tokens"] = problem.largest(cost)
+        highs["served_tokens"] = float(problem.largest(cost))
     floor, ceiling = max(lows, key=lambda name: lows[name]), min(highs, key=lambda name: highs[name])
     low, high = lows[floor], highs[ceiling]
     if low > high * (1 + _DIGITS):

@@ -88,7 +88,8 @@ def design(
         were spent on as many equal runs, an IsoFLOP profile as wide as `spread` allows; worth, by how much
         the expected waste at the target shrinks, in FLOPs, per FLOP of the pilot runs; target and pilot as
         they were asked; and extrapolation, by what factor the target lies outside the compute of the runs
-        that there are.
+        that there are. Of an IsoFLOP model the target is one more budget, scattered about the line as in
+        `plan`, of which pilot runs tell nothing; the attribute `new_budget` says so.
 
     Raises
     ------
@@ -110,14 +111,15 @@ def design(
     built = None if sizes is None else np.unique(positive_numbers("sizes", sizes, "parameters"))
     _check(budget, compute, runs, spread)
     own = _thinned(law_of_fit(fit, recipe))
-    fitted = surface_of(own)
-    surface = fitted.surface
-    problem = Problem(surface)
+    # What pilot runs tell is where the line lies, about which the target's budget scatters too.
+    line, fitted = (surface_of(own, new_budget=new) for new in (False, True))
+    surface = line.surface
+    problem, wanted = Problem(surface), Problem(fitted.surface)
 
-    decided, before = choose(problem, budget, ANY_SIZE)
-    known = truths(problem, budget, decided)
+    decided, before = choose(wanted, budget, ANY_SIZE)
+    known = truths(wanted, budget, decided)
     possible = candidates(problem, compute, runs, spread=spread, max_run=largest, sizes=built)
-    batch = _chosen(own, known, possible, compute, runs, largest)
+    batch = _chosen(own, known, problem, possible, compute, runs, largest)
     grid = isoflop_grid(problem, compute, runs, spread)
 
     after = [forecast(known, outcomes(own, surface, batch.some(list(range(i + 1))))) for i in range(runs)]
@@ -158,6 +160,7 @@ def design(
         "model": fitted.model,
         "converged": int(fitted.converged),
         "recipe": recipe or "",
+        "new_budget": int(fitted.new_budget),
         "prob": prob,
         "spread": spread,
     }
@@ -197,10 +200,16 @@ def _thinned(fit: xr.DataTree) -> xr.DataTree:
 
 
 def _chosen(
-    fit: xr.DataTree, known: Truths, possible: Pilots, pilot: float, runs: int, largest: float | None
+    fit: xr.DataTree,
+    known: Truths,
+    problem: Problem,
+    possible: Pilots,
+    pilot: float,
+    runs: int,
+    largest: float | None,
 ) -> Pilots:
     """Choose a batch of the candidates, and spend on it what their rungs leave, if that tells more."""
-    surface = known.problem.surface
+    surface = problem.surface
     found = moments(known, outcomes(fit, surface, possible))
     chosen = greedy(found, possible.compute, pilot, runs)
     chosen = exchange(found, possible.compute, pilot, chosen)
@@ -208,7 +217,7 @@ def _chosen(
     more = min(RUNG, pilot / batch.compute.sum())
     if largest is not None:
         more = min(more, largest / batch.compute.max())
-    longer = bought(known.problem, batch.params, batch.compute * more)
+    longer = bought(problem, batch.params, batch.compute * more)
     told = [
         moments(known, outcomes(fit, surface, each)).explained(list(range(runs))) for each in (batch, longer)
     ]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.laws import frontier, isoflop
-from bayes_scaling.laws.inverse import log_room
 from bayes_scaling.laws.lifetime import INFERENCE_SHARE
+from bayes_scaling.planning.price import Price
 
 type Array = np.ndarray[Any, Any]
 
@@ -21,15 +21,15 @@ each is so much longer than the last, and together they reach 10^36 times as far
 _NEWTON, _SECANTS, _GOLDEN = 7, 14, 32
 """Steps after which each search below has its answer to some ten digits."""
 
-_NODES, _SAVING = 14, 1e-7
-"""Losses per draw at which a lifetime's least compute is searched for, down to what share of a cost."""
+_PRICES = 8
+"""Steps after which a size that costs what it should has all its digits."""
 
 _BY_DRAW = ("params_coefficient", "a", "E", "loss_coefficient", "gamma", "log_kappa", "kappa_slope")
 
 
 @dataclass(frozen=True)
 class FrontierSurface:
-    """The surface of an IsoFLOP model: the line of its minima, not one more budget scattered about it.
+    """The surface of an IsoFLOP model: the line of its minima, or one more budget scattered about it.
 
     Far from the frontier its profiles are extrapolated. At one size a parabola's loss rises again once the
     tokens are far too many for it; the first crossing of a loss is the one that counts.
@@ -45,15 +45,14 @@ class FrontierSurface:
     """Dims ("draw",), as are those above."""
     skew: dict[str, Any]
     """alpha and beta, dims ("draw",); of a parabola neither."""
-    flops_rule: tuple[float, float, float]
-    """log k = first + second (log N - third), as `isoflop.flops_rule` returns it."""
+    price: Price
     typical_compute: float
     """Where the curvature is kappa, in FLOPs."""
 
     def optimum(self, compute: Any) -> tuple[Array, Array, Array]:
         """As `Surface.optimum`."""
         params = self._params_opt(compute)
-        return params, self._tokens(params, compute), self._least_loss(compute)
+        return params, compute / self.price.compute(params, 1.0), self._least_loss(compute)
 
     def loss(self, params: Any, tokens: Any) -> Array:
         """As `Surface.loss`."""
@@ -61,12 +60,11 @@ class FrontierSurface:
 
     def compute(self, params: Any, tokens: Any) -> Any:
         """As `Surface.compute`."""
-        return self._k(params) * params * tokens
+        return self.price.compute(params, tokens)
 
     def params(self, tokens: Any, compute: Any) -> Any:
         """As `Surface.params`."""
-        log_k, drift, middle = self.flops_rule
-        return np.exp((np.log(compute / tokens) - log_k + drift * middle) / (1 + drift))
+        return self.price.params(compute / tokens)
 
     def regret(self, params: Any, tokens: Any) -> Array:
         """As `Surface.regret`."""
@@ -85,10 +83,14 @@ class FrontierSurface:
 
     def params_of_tokens(self, tokens: Any) -> Array:
         """As `Surface.params_of_tokens`."""
-        # D_opt = C / (k N_opt) is a power of C: two of its points give it.
-        logs = np.stack([np.log(self.optimum(compute)[1]) for compute in (1.0, np.e)])
-        log_compute = (np.log(tokens) - logs[0]) / (logs[1] - logs[0])
-        return np.exp(np.log(self.params_coefficient) + self.a * log_compute)
+        # C is a power of N_opt, and so is D_opt = C / (k N_opt) but for k, which is that of the answer.
+        power = 1 / self.a - 1
+        log_start = np.log(tokens) + np.log(self.params_coefficient) / self.a
+        found = np.exp((log_start + np.log(self.price.level)) / power)
+        for _ in range(_PRICES if self.price.rise else 0):
+            gap = log_start + np.log(self.price.k(found)) - power * np.log(found)
+            found = found * np.exp(gap / (power - self.price.drift(found)))
+        return found
 
     def tokens_to_reach(self, params: Any, loss: Any) -> Array:
         """Search up from the least compute to the loss: first on a ladder, then by secants."""
@@ -115,39 +117,8 @@ class FrontierSurface:
         # Where there is no crossing the search runs on zeros, and its end is thrown away.
         at_low = np.where(found, at_low, 0.0)
         log_compute = _crossing(lambda x: np.where(found, gap(x), 0.0), low, low + width, at_low, at_high)
-        tokens = np.exp(log_compute) / (self._k(params) * params)
+        tokens = np.exp(log_compute) / self.price.compute(params, 1.0)
         return np.where(found & ~none, tokens, np.inf)
-
-    def lifetime_curve(self, cost: float, served: float, best: Array) -> Callable[[Array], Array]:
-        """Read the least lifetime compute to a loss off a polynomial, in log compute and log reducible loss.
-
-        Its nodes reach from the best loss at the cost to that of a ten-millionth of it; beyond, the law
-        goes on as a power. Searching for each of many losses would take seconds.
-        """
-        low = log_room(best - self.E) - 1e-9
-        high = np.maximum(log_room(self._least_loss(cost * _SAVING) - self.E), low + 1e-3)
-        angles = (np.arange(_NODES) + 0.5) * np.pi / _NODES
-        # Chebyshev's points, stretched so that the outermost are the ends.
-        position = np.cos(angles)[:, None] / np.cos(angles[0])
-        nodes = (low + high) / 2 + position * (high - low) / 2
-        values = np.log(self.least_lifetime_compute(self.E + np.exp(nodes), served))
-        weights = np.sin(angles) * (-1.0) ** np.arange(_NODES)
-        last_slope = (values[0] - values[1]) / (nodes[0] - nodes[1])
-
-        def curve(loss: Array) -> Array:
-            log_reducible = log_room(loss - self.E)
-            inside = np.clip(log_reducible, low, high)
-            above, below = np.zeros(inside.shape), np.zeros(inside.shape)
-            for node, value, weight in zip(nodes, values, weights, strict=True):
-                distance = inside - node
-                # A loss on a node takes that node's value.
-                pull = weight / np.where(distance == 0, 1e-300, distance)
-                above += pull * value
-                below += pull
-            found = above / below + last_slope * np.where(log_reducible > high, log_reducible - high, 0.0)
-            return np.where(log_reducible > -np.inf, np.exp(found), np.inf)
-
-        return curve
 
     def at_draws(self, which: Array) -> FrontierSurface:
         """As `Surface.at_draws`."""
@@ -206,13 +177,6 @@ class FrontierSurface:
             # At the very bottom of the profile the slope vanishes with the gap.
             root = root - np.log(size + data) * (size + data) / np.where(slope > 0, slope, np.inf)
         return np.maximum(root, 0.0)
-
-    def _k(self, params: Any) -> Any:
-        log_k, drift, middle = self.flops_rule
-        return np.exp(log_k + drift * (np.log(params) - middle))
-
-    def _tokens(self, params: Any, compute: Any) -> Any:
-        return compute / (self._k(params) * params)
 
     def _params_opt(self, compute: Any) -> Array:
         return np.exp(np.log(self.params_coefficient) + self.a * np.log(compute))

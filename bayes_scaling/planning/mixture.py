@@ -14,8 +14,9 @@ import xarray as xr
 
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.frontier_surface import FrontierSurface
+from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.stacking import Weights, checked_weights
-from bayes_scaling.planning.surface import Fitted, LawSurface, Surface, surface_of
+from bayes_scaling.planning.surface import Fitted, Surface, surface_of
 from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.sampling.by_recipe import recipe_names
 
@@ -71,16 +72,6 @@ class MixtureSurface:
     def least_lifetime_compute(self, loss: Any, served: float) -> Array:
         """As `Surface.least_lifetime_compute`."""
         return self._joined(lambda part, own: part.least_lifetime_compute(own(loss), served))
-
-    def lifetime_curve(self, cost: float, served: float, best: Array) -> Callable[[Array], Array]:
-        """As `Surface.lifetime_curve`."""
-        cuts = self._cuts()
-        curves = [
-            part.lifetime_curve(cost, served, best[cut]) for part, cut in zip(self.parts, cuts, strict=True)
-        ]
-        return lambda loss: np.concatenate(
-            [curve(loss[..., cut]) for curve, cut in zip(curves, cuts, strict=True)], axis=-1
-        )
 
     def tokens_to_reach(self, params: Any, loss: Any) -> Array:
         """As `Surface.tokens_to_reach`."""
@@ -142,8 +133,8 @@ def fitted_of(
     Raises
     ------
     InputError
-        If there is no fit, or what is given is none; weights are given for one alone or are wrong; or recipes
-        are not named rightly.
+        If there is no fit, or what is given is none; weights are given for one alone or are wrong; recipes
+        are not named rightly; or the fits count parameters, or losses, differently.
     NotConvergedError
         If a fit is not converged and its use was not allowed.
     """
@@ -164,12 +155,24 @@ def fitted_of(
         surface_of(each, recipe if tells or not any(apart) else None)
         for each, tells in zip(fits, apart, strict=True)
     ]
+    _check_labels(fitted)
     known = checked_weights(fits, weights)
     members = [
         Member(str(name), float(weight), one)
         for name, weight, one in zip(known["fit"].values, known.values, fitted, strict=True)
     ]
     return _mixed(members, recipe, by=known.attrs["by"], why=known.attrs["why"]), members
+
+
+def _check_labels(fitted: list[Fitted]) -> None:
+    """Refuse fits whose sizes or losses are not the same quantities; where it is not known, they may be."""
+    for label, of in (("params_count", "parameters"), ("loss_unit", "losses")):
+        known = {str(each.labels.get(label, "unstated")) for each in fitted} - {"unstated", ""}
+        if len(known) > 1:
+            raise InputError(
+                f"the fits count {of} differently: {label} is {', '.join(sorted(known))}, and no plan is of "
+                "both; fit the models to runs of one kind, or plan by each alone"
+            )
 
 
 def _mixed(members: list[Member], recipe: str | None, *, by: str, why: str) -> Fitted:
@@ -192,6 +195,7 @@ def _mixed(members: list[Member], recipe: str | None, *, by: str, why: str) -> F
         runs=xr.concat([member.fitted.runs.drop_vars("run", errors="ignore") for member in members], "run"),
         model=f"mixture of {len(members)} fits",
         converged=all(member.fitted.converged for member in members),
+        new_budget=any(member.fitted.new_budget for member in members),
         recipe=recipe or "",
         weights_by=by,
         weights_why=why,
@@ -210,14 +214,7 @@ def _shares(weights: Array, total: int) -> Array:
 def _at_one_price(surfaces: list[Surface]) -> list[Surface]:
     """Let all surfaces count FLOPs alike, so that a plan costs the same whichever of them is true.
 
-    Where a law is among them, by its k, that of the runs; else as the first does.
+    As the first of them does.
     """
-    laws = [surface for surface in surfaces if isinstance(surface, LawSurface)]
-    frontiers = [surface for surface in surfaces if isinstance(surface, FrontierSurface)]
-    rule = (float(np.log(laws[0].k)), 0.0, 0.0) if laws else frontiers[0].flops_rule
-    return [
-        replace(surface, k=laws[0].k)
-        if isinstance(surface, LawSurface)
-        else replace(surface, flops_rule=rule)  # type: ignore[type-var]
-        for surface in surfaces
-    ]
+    priced = [surface for surface in surfaces if isinstance(surface, LawSurface | FrontierSurface)]
+    return [replace(surface, price=priced[0].price) for surface in priced]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -12,8 +12,10 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.isoflop import frontier_optimum
+from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.new_recipe import new_recipe as new_recipe_law
 from bayes_scaling.planning.new_recipe import without_loss
+from bayes_scaling.planning.price import price_of
 from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe, recipe_names
@@ -64,8 +66,10 @@ def optimum(
         params_opt (parameters, in the count of the runs), tokens_opt (tokens), tokens_per_param and
         loss_opt (unit of the runs), dims chain, draw, compute; exponents a and b, dims chain, draw;
         and extrapolation, dims compute: by what factor the budget lies above the largest run, or
-        below the smallest, and 1 between them; and flops_per_param_token, the k in C = k N D by which
-        the budgets are spent: that of the runs, or of an IsoFLOP model that of its typical best size.
+        below the smallest, and 1 between them; and flops_per_param_token, the k in C = k N D of the runs:
+        where it changes with the size, that of their geometric mean size, or of an IsoFLOP model of its
+        typical best size. Each budget is spent at the k of its own N_opt, which beyond the runs soon stays
+        what it is at the largest of them, or the smallest (see `planning.price`).
 
         Of a model that tells recipes apart all of these have the dim recipe too, each recipe's by its own
         runs. A new recipe's have it not: its tokens cost, and its extrapolation is, what they are over all
@@ -101,9 +105,8 @@ def optimum(
                 constant_of_recipe(constant, name),
                 budgets,
                 new_budget=new_budget,
-                number=number,
             )
-            for number, name in enumerate(names)
+            for name in names
         ]
         answer = xr.concat(parts, xr.DataArray(names, dims="recipe", name="recipe"), data_vars="all")
     else:
@@ -121,20 +124,21 @@ def optimum(
 
 
 def _optimum_of(
-    posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray, *, new_budget: bool, number: int = 0
+    posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray, *, new_budget: bool
 ) -> xr.Dataset:
     """Optimum of one law, by the runs that it is of."""
     if "params_coefficient" in posterior:
-        answer = frontier_optimum(posterior, constant, budgets, new_budget=new_budget, number=number)
+        answer = frontier_optimum(posterior, constant, budgets, new_budget=new_budget)
     else:
         answer = _law_optimum(posterior, constant, budgets)
     return answer.assign(extrapolation=extrapolation(budgets, constant["flops"]))
 
 
 def _law_optimum(posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray) -> xr.Dataset:
-    law = {name: posterior[name] for name in ("E", "A", "B", "alpha", "beta")}
-    k = float(constant["flops_per_param_token"])
-    optima = chinchilla.optimum(budgets, **law, flops_per_param_token=k)
+    law: dict[str, Any] = {name: posterior[name] for name in ("E", "A", "B", "alpha", "beta")}
+    price = price_of(constant)
+    optima = LawSurface(law, price).optimum(budgets)
+    k = float(price.k(np.exp(np.log(constant["params"]).mean())))
     a, b = chinchilla.exponents(law["alpha"], law["beta"])
     names = ("params_opt", "tokens_opt", "loss_opt", "a", "b", "flops_per_param_token")
     return xr.Dataset(dict(zip(names, (*optima, a, b, k), strict=True)))

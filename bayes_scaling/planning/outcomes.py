@@ -43,7 +43,7 @@ def outcomes(fit: xr.DataTree, surface: Surface, pilots: Pilots) -> Outcomes:
     fit : DataTree
         Of one law, with the groups posterior, constant_data and observed_data.
     surface : Surface
-        Of this fit.
+        Of this fit; of an IsoFLOP model the line, about which each profile scatters by itself.
     pilots : Pilots
         The runs.
 

@@ -9,6 +9,7 @@ from bayes_scaling.planning.choice import choose
 from bayes_scaling.planning.constraints import Limits, allowed_sizes
 from bayes_scaling.planning.mixture import Member
 from bayes_scaling.planning.problem import Problem
+from bayes_scaling.planning.reference import prepared
 
 
 def own_answers(
@@ -32,7 +33,7 @@ def own_answers(
     recommended : tuple of float
         Size and tokens of the mixture's plan.
     mixture : Problem
-        What that was judged by, prepared for this cost.
+        What that was judged by, prepared for this cost and these limits.
     prob : float
         Probability inside the intervals.
 
@@ -48,7 +49,10 @@ def own_answers(
     levels = [tail, 0.5, 1 - tail]
     rows = []
     for member in members:
-        problem = Problem(member.fitted.surface, mixture.served, mixture.unique).at_cost(cost)
+        problem = prepared(Problem(member.fitted.surface, mixture.served, mixture.unique), cost, within)
+        # A run that is continued costs less than one of its size and tokens.
+        whole = max(cost, float(problem.cost(*recommended)))
+        least = prepared(problem, whole, within).least_cost(problem.loss(*recommended))
         params, regret = choose(problem, cost, allowed_sizes(problem, cost, within))
         tokens = float(problem.tokens(params, cost))
         rows.append(
@@ -58,11 +62,8 @@ def own_answers(
                     "own_params": params,
                     "own_tokens": tokens,
                     "own_expected_regret": regret,
-                    "own_regret_by_mixture": float(mixture.unprepared().regret(params, tokens).mean()),
-                    # A run that is continued costs less than one of its size and tokens.
-                    "own_regret_of_recommended": float(
-                        1 - (problem.least_cost(problem.loss(*recommended)) / cost).mean()
-                    ),
+                    "own_regret_by_mixture": float(mixture.regret(params, tokens).mean()),
+                    "own_regret_of_recommended": float(1 - (least / cost).mean()),
                     "own_params_opt": ("statistic", np.quantile(problem.best(cost)[0], levels)),
                     "own_loss": ("statistic", np.quantile(problem.loss(params, tokens), levels)),
                 },

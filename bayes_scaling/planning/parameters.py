@@ -6,9 +6,10 @@ import xarray as xr
 
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import chinchilla
-from bayes_scaling.planning.isoflop import flops_rule
+from bayes_scaling.planning.isoflop import typical_best_size
+from bayes_scaling.planning.price import price_of
 from bayes_scaling.planning.usable import check_fit
-from bayes_scaling.sampling.by_recipe import constant_of_recipe, recipe_names
+from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe, recipe_names
 
 _NAMES = (
     "E", "A", "B", "alpha", "beta", "gamma", "kappa", "kappa_slope",
@@ -61,9 +62,12 @@ def parameters(fit: xr.DataTree, *, prob: float = PROB) -> xr.Dataset:
 
 
 def _drift(posterior: xr.Dataset, constant: xr.Dataset) -> float | xr.DataArray:
-    """Power of the size with which the FLOPs per parameter and token grow, by recipe if told apart."""
+    """Power with which k grows with the size at the typical best one, by recipe if told apart."""
     names = recipe_names(posterior)
     if not names:
-        return flops_rule(constant)[1]
-    drifts = [flops_rule(constant_of_recipe(constant, name))[1] for name in names]
+        return float(price_of(constant).drift(typical_best_size(posterior, constant)))
+    drifts = [
+        _drift(draws_of_recipe(posterior, constant, name), constant_of_recipe(constant, name))
+        for name in names
+    ]
     return xr.DataArray(drifts, dims="recipe", coords={"recipe": names})

@@ -15,7 +15,8 @@ from bayes_scaling.planning.mixture import Fits, fitted_of
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.own_answers import own_answers
 from bayes_scaling.planning.problem import Problem, blocks
-from bayes_scaling.planning.proposals import completed, continued, judged, started
+from bayes_scaling.planning.proposals import completed, continued, judged, proposed, started
+from bayes_scaling.planning.reference import prepared, price_of_limits
 from bayes_scaling.planning.stacking import Weights
 from bayes_scaling.planning.surface import Fitted
 
@@ -50,8 +51,12 @@ def plan(
 ) -> xr.Dataset:
     """Choose the size and tokens of least posterior expected regret at a budget, and judge any other plan.
 
-    Regret is the share of a plan's cost that the optimal plan would have saved at equal loss, had one known
-    the law. It is worked out for every draw and averaged last.
+    Regret is the share of a plan's cost that the best plan would have saved at equal loss, had one known the
+    law: the best with the same tokens to be served, the same unique tokens and within the same limits. What
+    the limits themselves cost is said apart. It is worked out for every draw and averaged last.
+
+    By an IsoFLOP model a plan is one more budget: its minimum, loss and curvature scatter about the line of
+    the frontier as those of the runs do, and so do N_opt and regret.
 
     Parameters
     ----------
@@ -104,9 +109,12 @@ def plan(
           _epochs of the unique tokens and _reaches (probability of the target), where those are given;
           _regret and _loss, dims chain and draw; and _continues: whether it is the run that is there.
           `extrapolation` is that of the recommended plan.
-        - proposed_*, the same of a proposed plan, and continued_*, of the run that is there trained on, where
-          the limits allow it.
-        - unconstrained_params and _expected_regret: the recommended plan without limits on size and tokens.
+        - proposed_*, the same of a proposed plan, compared within the limits if it keeps them itself, and
+          continued_*, of the run that is there trained on, where the limits allow it.
+        - unconstrained_params and _expected_regret: the recommended plan without limits on size and tokens,
+          and its regret against the best one without.
+        - limits_price, dims chain and draw, where there are limits or unique tokens: the share of its cost
+          that the best plan within them would save without them, with fresh tokens without end.
         - params_opt, tokens_opt and loss_opt, dims chain and draw: the optimum, had one known the law.
         - params_opt_below, dims below: P(N_opt < x).
         - region, dims regret_bound, probability and side ("low", "high"): the sizes whose regret stays within
@@ -118,8 +126,10 @@ def plan(
           `planning.own_answers`). The attribute `weights_by` says what the weights rest on, and `weights_why`
           why they are equal, where they are.
 
-        The attribute `binding` names the limits that the recommended plan has run into; `listed` says whether
-        the sizes are a list of the caller's, and `prob` is that of the bands.
+        The attribute `new_budget` says whether all of this is of one more budget, scattered about the line of
+        an IsoFLOP model, as `optimum` has it by new_budget. `binding` names the limits that the recommended
+        plan has run into; `listed` says whether the sizes are a list of the caller's, and `prob` is that of
+        the bands.
 
     Raises
     ------
@@ -133,9 +143,10 @@ def plan(
     cost = one_positive("compute", compute)
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
     fitted, members = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
-    problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens).at_cost(cost)
+    problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens)
     there = started(spent_params, spent_tokens)
     allowed = allowed_sizes(problem, cost, within)
+    problem = prepared(problem, cost, within)
 
     best = problem.best(cost)
     grid = size_grid(problem, cost, allowed, best[0])
@@ -158,6 +169,8 @@ def plan(
             answer["recommended_continues"] = True
             binding = []
     answer = answer.merge(_unconstrained(problem, cost, within, answer))
+    if within.any() or np.isfinite(problem.unique):
+        answer["limits_price"] = fitted.draws(price_of_limits(problem, cost, within))
     bounds, levels = np.array(REGRETS), np.array(PROBABILITIES)
     answer["region"] = (
         ("regret_bound", "probability", "side"),
@@ -174,8 +187,7 @@ def plan(
         answer["params_opt_below"] = ("below", _share_below(best[0], asked))
         answer = answer.assign_coords(below=asked)
     if params is not None or tokens is not None:
-        proposed = completed(problem, cost, params, tokens)
-        answer = answer.merge(judged(fitted, problem.unprepared(), "proposed", *proposed))
+        answer = answer.merge(proposed(fitted, problem, within, *completed(problem, cost, params, tokens)))
         if target is not None:
             answer["proposed_reaches"] = (answer["proposed_loss"] <= target).mean()
     if members:
@@ -250,7 +262,7 @@ def _unconstrained(problem: Problem, cost: float, within: Limits, answer: xr.Dat
     if not within.any() and not bool(answer["recommended_continues"]):
         names = ("params", "expected_regret")
         return xr.Dataset({f"unconstrained_{name}": answer[f"recommended_{name}"] for name in names})
-    params, regret = choose(problem, cost, ANY_SIZE)
+    params, regret = choose(prepared(problem, cost), cost, ANY_SIZE)
     return xr.Dataset({"unconstrained_params": params, "unconstrained_expected_regret": regret})
 
 
@@ -265,6 +277,7 @@ def _labelled(answer: xr.Dataset, fitted: Fitted, binding: list[str]) -> xr.Data
         "model": fitted.model,
         "converged": int(fitted.converged),
         "recipe": fitted.recipe,
+        "new_budget": int(fitted.new_budget),
         "binding": ", ".join(binding),
         "loss_unit": fitted.labels.get("loss_unit", ""),
         "params_count": fitted.labels.get("params_count", ""),

@@ -11,14 +11,16 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla, frontier
 from bayes_scaling.models.noise import draw_losses, noise_scale
 from bayes_scaling.models.spec import spec_from_dict
+from bayes_scaling.planning.isoflop import one_more_budget
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation, optimum
+from bayes_scaling.planning.price import price_of
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.sampling.artefact import fit_facts
 
 _SEED = 20_220_330
-"""Of the noise and the curvature of a new budget: the same fit gives the same answer."""
+"""Of the noise: the same fit gives the same answer."""
 
 
 def predict(
@@ -39,7 +41,7 @@ def predict(
     params, tokens : float or list of float
         Size (in the count of the runs) and tokens of each plan; as many of the one as of the other.
     flops : float or list of float, optional
-        Compute of each plan in FLOPs; k N D unless given, with the k of the runs.
+        Compute of each plan in FLOPs; k N D unless given, with the k of that size (see `planning.price`).
     recipe : str, optional
         Of which recipe the plans are; needed where the fit tells recipes apart.
     allow_unconverged : bool
@@ -67,7 +69,7 @@ def predict(
     posterior, spec = fit["posterior"].dataset, spec_from_dict(fit_facts(fit)["spec"])
     plan = _plans(params=params, tokens=tokens, flops=flops)
     if flops is None:
-        plan["flops"] = float(constant["flops_per_param_token"]) * plan["params"] * plan["tokens"]
+        plan["flops"] = price_of(constant).compute(plan["params"], plan["tokens"])
 
     compute_ratio = plan["flops"] / np.exp(np.log(constant["flops"]).mean())
     if spec.law == "chinchilla":
@@ -127,8 +129,7 @@ def _profile_loss(
     least = at[["params_opt", "loss_opt"]].rename(compute="plan").drop_vars("plan")
     log_kappa = np.log(posterior["kappa"])
     if new_budget:
-        luck = np.random.default_rng([_SEED, 1]).normal(size=posterior["kappa"].shape)
-        log_kappa = log_kappa + posterior["kappa_scatter"] * posterior["kappa"].copy(data=luck)
+        log_kappa = log_kappa + one_more_budget(posterior, fit["constant_data"].dataset)["kappa"]
     skew: dict[str, Any] = {name: posterior[name] for name in ("alpha", "beta") if name in posterior}
     return frontier.profile_loss(
         np.log(plan["params"] / least["params_opt"]),

@@ -7,7 +7,8 @@ on unique tokens that run out, so that they are repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ _NUDGE = 1e-4
 
 _HALVINGS = 60
 
+_DOUBLINGS = 60
+"""Steps in log N, each as long as a size may lie above the best without repetition at first."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -36,19 +40,13 @@ class Problem:
     """Tokens of inference over the model's lifetime."""
     unique: float = np.inf
     """Unique training tokens; beyond them tokens are repeated."""
-    lifetime: Callable[[Array], Array] | None = None
-    """Least lifetime compute to a loss, prepared for one cost; see `at_cost`."""
+    least: Callable[[Array], Array] | None = None
+    """Least cost to a loss, where more than training is paid for or limited: from `reference.prepared`."""
 
-    def at_cost(self, cost: float) -> Problem:
-        """Prepare to judge many plans of one cost in FLOPs; the answers are the same."""
-        if not self.served:
-            return self
-        best = Problem(self.surface, self.served).best(cost)[2]
-        return replace(self, lifetime=self.surface.lifetime_curve(cost, self.served, best))
-
-    def unprepared(self) -> Problem:
-        """Drop what was prepared for one cost, to judge plans of others."""
-        return replace(self, lifetime=None)
+    @property
+    def plain(self) -> bool:
+        """Whether training on fresh tokens is all that is paid for."""
+        return not self.served and not np.isfinite(self.unique)
 
     def cost(self, params: Any, tokens: Any) -> Any:
         """Lifetime compute in FLOPs: k N D for training, and k / 3 a parameter and token served."""
@@ -68,14 +66,16 @@ class Problem:
         return self.surface.loss(params, tokens)
 
     def least_cost(self, loss: Any) -> Array:
-        """Least lifetime compute to a loss, had one fresh tokens without end and known the truth."""
-        if self.lifetime is not None:
-            return self.lifetime(loss)
-        return self.surface.least_lifetime_compute(loss, self.served)
+        """Least cost to a loss, had one known the truth: by the same tokens and limits, once prepared."""
+        if self.least is not None:
+            return self.least(loss)
+        if not self.plain:
+            raise ValueError("prepare the problem for a cost, by reference.prepared")
+        return self.surface.least_compute(loss)
 
     def regret(self, params: Any, tokens: Any) -> Array:
         """Share of a plan's cost that the optimal plan would have saved at equal loss."""
-        if not self.served and not np.isfinite(self.unique):
+        if self.plain and self.least is None:
             return self.surface.regret(params, tokens)
         return 1 - self.least_cost(self.loss(params, tokens)) / self.cost(params, tokens)
 
@@ -88,15 +88,21 @@ class Problem:
         none = left <= 0
         return none | (self.loss(larger, np.where(none, 1.0, left)) > self.loss(smaller, more))
 
-    def best(self, cost: float) -> tuple[Array, Array, Array]:
+    def best(self, cost: Any, halvings: int = _HALVINGS) -> tuple[Array, Array, Array]:
         """Best size, its tokens and loss at a cost for every draw, had one known the truth."""
-        if not self.served and not np.isfinite(self.unique):
+        if self.plain:
             return self.surface.optimum(cost)
-        plain = self.surface.optimum(cost)[0]
-        # Serving and repetition both make the best model smaller, but for digits.
-        high = np.log(np.minimum(plain * 1.1, self.largest(cost)))
+        plain, most = self.surface.optimum(cost)[0], np.log(self.largest(cost))
+        high = np.minimum(np.log(plain) + 0.1, most)
         low = high - np.log(1e12)
-        for _ in range(_HALVINGS):
+        # Serving makes the best model smaller; repetition may make it larger, where size is worth more.
+        for _ in range(_DOUBLINGS if np.isfinite(self.unique) else 0):
+            size = np.exp(high)
+            short = (high < most) & ~self.too_large(size, self.tokens(size, cost))
+            if not short.any():
+                break
+            low, high = np.where(short, high, low), np.where(short, np.minimum(high + 1.0, most), high)
+        for _ in range(halvings):
             middle = (low + high) / 2
             size = np.exp(middle)
             large = self.too_large(size, self.tokens(size, cost))
@@ -105,11 +111,11 @@ class Problem:
         tokens = self.tokens(params, cost)
         return params, tokens, self.loss(params, tokens)
 
-    def largest(self, cost: float) -> float:
+    def largest(self, cost: Any) -> Any:
         """Size that a cost can serve with next to nothing left to train it."""
         if not self.served:
-            return np.inf
-        return float(self.surface.params(self.served * INFERENCE_SHARE, cost)) * (1 - 10 * _NUDGE)
+            return np.full(np.shape(cost), np.inf)
+        return self.surface.params(self.served * INFERENCE_SHARE, cost) * (1 - 10 * _NUDGE)
 
     def tokens_to_reach(self, params: Any, loss: Any) -> Array:
         """Training tokens to a loss, repetition counted; infinite where a size never reaches it."""
@@ -119,8 +125,11 @@ class Problem:
         return repeated.count_for(fresh, self.unique, repeated.TOKENS_DECAY)
 
     def _worth(self, params: Any) -> Array:
-        fed = self.surface.params_of_tokens(self.unique)
-        return np.asarray(repeated.effective(params, fed, repeated.PARAMS_DECAY))
+        return np.asarray(repeated.effective(params, self._fed, repeated.PARAMS_DECAY))
+
+    @cached_property
+    def _fed(self) -> Array:
+        return self.surface.params_of_tokens(self.unique)
 
 
 def blocks(sizes: Array, draws: int) -> Iterator[tuple[slice, Array]]:

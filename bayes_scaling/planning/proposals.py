@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.planning.constraints import Limits, one_positive
+from bayes_scaling.planning.constraints import NO_LIMITS, Limits, one_positive
 from bayes_scaling.planning.problem import Problem
+from bayes_scaling.planning.reference import prepared
 from bayes_scaling.planning.surface import Fitted
 from bayes_scaling.quantities import format_flops
 
@@ -19,7 +20,7 @@ type Array = np.ndarray[Any, Any]
 def judged(
     fitted: Fitted, problem: Problem, name: str, params: float, tokens: float, cost: float | None = None
 ) -> xr.Dataset:
-    """Judge one plan; `cost` where it is not that of training the whole of it."""
+    """Judge one plan, by a problem prepared for it; `cost` where what is paid is not the whole of it."""
     loss = problem.loss(params, tokens)
     regret = problem.regret(params, tokens) if cost is None else 1 - problem.least_cost(loss) / cost
     compute = float(problem.surface.compute(params, tokens))
@@ -64,7 +65,16 @@ def continued(
         )
     if not within.allows(params, tokens + more):
         return xr.Dataset()
-    return judged(fitted, problem.unprepared(), "continued", params, tokens + more, cost)
+    total = float(problem.cost(params, tokens + more))
+    own = prepared(problem, total, within)
+    return judged(fitted, own, "continued", params, tokens + more, cost)
+
+
+def proposed(fitted: Fitted, problem: Problem, within: Limits, params: float, tokens: float) -> xr.Dataset:
+    """Judge a plan of the caller's at its own cost; one outside the limits is not compared within them."""
+    kept = within if within.allows(params, tokens) else NO_LIMITS
+    own = prepared(problem, float(problem.cost(params, tokens)), kept)
+    return judged(fitted, own, "proposed", params, tokens)
 
 
 def completed(

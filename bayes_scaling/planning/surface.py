@@ -8,18 +8,19 @@ broadcast against them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError, did_you_mean
-from bayes_scaling.laws import chinchilla, inverse, lifetime
 from bayes_scaling.planning.frontier_surface import FrontierSurface
-from bayes_scaling.planning.isoflop import flops_rule
+from bayes_scaling.planning.isoflop import one_more_budget
+from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.optimum import extrapolation
+from bayes_scaling.planning.price import price_of
+from bayes_scaling.quantities import format_share
 from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe
 
@@ -38,7 +39,7 @@ class Surface(Protocol):
         ...
 
     def compute(self, params: Any, tokens: Any) -> Any:
-        """Training compute of a run in FLOPs: k N D, with the k of the runs at that size."""
+        """Training compute of a run in FLOPs: k N D, with the k of that size, as `planning.price` has it."""
         ...
 
     def params(self, tokens: Any, compute: Any) -> Any:
@@ -57,13 +58,6 @@ class Surface(Protocol):
         """Least compute of training and of serving that many tokens, with which a model reaches a loss."""
         ...
 
-    def lifetime_curve(self, cost: float, served: float, best: Array) -> Callable[[Array], Array]:
-        """Give the same as a function of the loss, ready to be asked of many losses.
-
-        They are those of plans at one lifetime cost in FLOPs, whose least loss is `best`, dims ("draw",).
-        """
-        ...
-
     def tokens_to_reach(self, params: Any, loss: Any) -> Array:
         """Tokens on which a model of a size reaches a loss; infinite where it never does."""
         ...
@@ -75,67 +69,6 @@ class Surface(Protocol):
     def at_draws(self, which: Array) -> Surface:
         """Return the surface of some of the draws, by their positions."""
         ...
-
-
-@dataclass(frozen=True)
-class LawSurface:
-    """The surface of the Chinchilla law, in closed form."""
-
-    law: dict[str, Array]
-    """E, A, B, alpha and beta; dims ("draw",)."""
-    k: float
-    """Training FLOPs per parameter and token."""
-
-    def optimum(self, compute: Any) -> tuple[Array, Array, Array]:
-        """As `Surface.optimum`."""
-        return chinchilla.optimum(compute, **self.law, flops_per_param_token=self.k)
-
-    def loss(self, params: Any, tokens: Any) -> Array:
-        """As `Surface.loss`."""
-        return chinchilla.loss(params, tokens, **self.law)
-
-    def compute(self, params: Any, tokens: Any) -> Any:
-        """As `Surface.compute`."""
-        return self.k * params * tokens
-
-    def params(self, tokens: Any, compute: Any) -> Any:
-        """As `Surface.params`."""
-        return compute / (self.k * tokens)
-
-    def regret(self, params: Any, tokens: Any) -> Array:
-        """As `Surface.regret`."""
-        # In logarithms, and by the best size alone: a plan asks this of millions of sizes and draws.
-        A, B, alpha, beta = (self.law[name] for name in ("A", "B", "alpha", "beta"))
-        a, _ = chinchilla.exponents(alpha, beta)
-        log_product = np.log(np.multiply(params, tokens))
-        log_ratio = np.log(params) - inverse.log_balance(A, B, alpha, beta) - a * log_product
-        return chinchilla.regret_at_log(log_ratio, alpha=alpha, beta=beta)
-
-    def least_compute(self, loss: Any) -> Array:
-        """As `Surface.least_compute`."""
-        return inverse.least_compute(loss, **self.law, flops_per_param_token=self.k)
-
-    def least_lifetime_compute(self, loss: Any, served: float) -> Array:
-        """As `Surface.least_lifetime_compute`."""
-        return lifetime.least_lifetime_compute(loss, served, **self.law, flops_per_param_token=self.k)
-
-    def lifetime_curve(self, cost: float, served: float, best: Array) -> Callable[[Array], Array]:
-        """As `Surface.lifetime_curve`."""
-        # In closed form nothing need be prepared.
-        del cost, best
-        return lambda loss: self.least_lifetime_compute(loss, served)
-
-    def tokens_to_reach(self, params: Any, loss: Any) -> Array:
-        """As `Surface.tokens_to_reach`."""
-        return inverse.tokens_to_reach(loss, params, **self.law)
-
-    def params_of_tokens(self, tokens: Any) -> Array:
-        """As `Surface.params_of_tokens`."""
-        return inverse.params_of_tokens(tokens, **{n: v for n, v in self.law.items() if n != "E"})
-
-    def at_draws(self, which: Array) -> LawSurface:
-        """As `Surface.at_draws`."""
-        return replace(self, law={name: values[which] for name, values in self.law.items()})
 
 
 @dataclass(frozen=True)
@@ -154,6 +87,8 @@ class Fitted:
     labels: dict[str, Any]
     """Of the runs, such as loss_unit and params_count."""
     recipe: str
+    new_budget: bool = False
+    """Whether the surface is that of one more budget, scattered about the line of an IsoFLOP model."""
     weights_by: str = ""
     """Of a mixture of fits: what their weights rest on, as `model_weights` has it."""
     weights_why: str = ""
@@ -175,7 +110,7 @@ class Fitted:
         }
 
 
-def surface_of(fit: xr.DataTree, recipe: str | None = None) -> Fitted:
+def surface_of(fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool = True) -> Fitted:
     """Turn a fit of any model into its surface of loss over size and tokens.
 
     Parameters
@@ -184,6 +119,9 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None) -> Fitted:
         From `fit` or `open_fit`, of any model.
     recipe : str, optional
         Which recipe to plan for; needed where the fit tells recipes apart.
+    new_budget : bool
+        Of an IsoFLOP model: take one more budget, by each draw scattered about the line as those of the runs
+        are, by the same luck as that of `optimum`; else the line itself. A run that is planned has a budget.
 
     Returns
     -------
@@ -192,30 +130,22 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None) -> Fitted:
     Raises
     ------
     InputError
-        If the fit tells recipes apart and none, or an unknown one, is named; or one is named and it does not.
+        If the fit tells recipes apart and none, or an unknown one, is named; one is named and it does not; or
+        some draws are no law: numbers that are not finite, or not positive where they must be.
     """
     facts = fit_facts(fit)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     posterior, constant = _of_recipe(posterior, constant, recipe)
-
-    def flat(name: str) -> Array:
-        return np.ascontiguousarray(posterior[name].transpose("chain", "draw").to_numpy()).ravel()
-
     surface: Surface
+    scattered = False
     if facts["law"] == "chinchilla":
-        law = {name: flat(name) for name in ("E", "A", "B", "alpha", "beta")}
-        surface = LawSurface(law, float(constant["flops_per_param_token"]))
+        law = {name: _flat(posterior[name]) for name in ("E", "A", "B", "alpha", "beta")}
+        _check_draws(law, positive=("A", "B", "alpha", "beta"))
+        surface = LawSurface(law, price_of(constant))
     else:
-        skew = {name: flat(name) for name in ("alpha", "beta") if name in posterior}
-        line = ("params_coefficient", "a", "E", "loss_coefficient", "gamma", "kappa_slope")
-        surface = FrontierSurface(
-            **{name: flat(name) for name in line},
-            log_kappa=np.log(flat("kappa")),
-            skew=skew,
-            flops_rule=flops_rule(constant),
-            # Each recipe's profiles are centred at the typical compute of its own runs.
-            typical_compute=float(np.exp(np.log(constant["flops"]).mean())),
-        )
+        off = one_more_budget(posterior, constant) if new_budget else None
+        scattered = off is not None and bool((off.to_array() != 0).any())
+        surface = _frontier(posterior, constant, off)
     return Fitted(
         surface=surface,
         shape=(posterior.sizes["chain"], posterior.sizes["draw"]),
@@ -225,7 +155,48 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None) -> Fitted:
         converged=bool(facts["verdict"]["converged"]),
         labels=facts["labels"],
         recipe=recipe or "",
+        new_budget=scattered,
     )
+
+
+def _flat(draws: xr.DataArray) -> Array:
+    return np.ascontiguousarray(draws.transpose("chain", "draw").to_numpy()).ravel()
+
+
+def _frontier(posterior: xr.Dataset, constant: xr.Dataset, off: xr.Dataset | None) -> FrontierSurface:
+    """Make the surface of an IsoFLOP model of one recipe: the line, or off it by so much."""
+    skew = {name: _flat(posterior[name]) for name in ("alpha", "beta") if name in posterior}
+    names = ("params_coefficient", "a", "E", "loss_coefficient", "gamma", "kappa", "kappa_slope")
+    line = {name: _flat(posterior[name]) for name in names}
+    if off is not None:
+        # The loss of all of a budget's runs is higher or lower, and with it what no compute removes.
+        by = {"params_coefficient": "params", "E": "loss", "loss_coefficient": "loss", "kappa": "kappa"}
+        line |= {name: line[name] * np.exp(_flat(off[of])) for name, of in by.items()}
+    above = ("params_coefficient", "loss_coefficient", "gamma", "kappa", *skew)
+    _check_draws(line | skew, positive=above)
+    return FrontierSurface(
+        log_kappa=np.log(line.pop("kappa")),
+        **line,
+        skew=skew,
+        price=price_of(constant),
+        # Each recipe's profiles are centred at the typical compute of its own runs.
+        typical_compute=float(np.exp(np.log(constant["flops"]).mean())),
+    )
+
+
+def _check_draws(draws: dict[str, Array], positive: tuple[str, ...]) -> None:
+    """Refuse draws that are no law: by them no plan is better than another."""
+    wrong = {
+        name: ~np.isfinite(values) | ((values <= 0) if name in positive else False)
+        for name, values in draws.items()
+    }
+    none = np.any(list(wrong.values()), axis=0)
+    if none.any():
+        names = ", ".join(name for name, of_draws in wrong.items() if of_draws.any())
+        raise InputError(
+            f"the fit: {format_share(none.mean())} of its draws are no law, for {names} must be finite, and "
+            f"{', '.join(positive)} above 0; fit again with priors that keep them so"
+        )
 
 
 def _of_recipe(

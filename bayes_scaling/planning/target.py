@@ -68,6 +68,7 @@ def least_computes(fitted: Fitted, losses: np.ndarray) -> xr.Dataset:
     found = found.assign_coords(target=losses)
     found["compute"].attrs["units"] = "FLOP"
     found.attrs = {"model": fitted.model, "converged": int(fitted.converged), "recipe": fitted.recipe}
+    found.attrs["new_budget"] = int(fitted.new_budget)
     return found
 
 

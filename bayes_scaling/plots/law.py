@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -10,6 +10,8 @@ import xarray as xr
 from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.laws import chinchilla
+from bayes_scaling.planning.law_surface import LawSurface
+from bayes_scaling.planning.price import price_of
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.plots.axes import axes_or_new, log_quantities
 from bayes_scaling.quantities import format_flops, format_quantity, format_share
@@ -64,8 +66,8 @@ def plot_law(
         )
     ax = axes_or_new(ax, figsize)
     facts, constant = fit_facts(fit), fit["constant_data"].dataset
-    law = {name: fit["posterior"][name] for name in ("E", "A", "B", "alpha", "beta")}
-    k = float(constant["flops_per_param_token"])
+    law: dict[str, Any] = {name: fit["posterior"][name] for name in ("E", "A", "B", "alpha", "beta")}
+    price = price_of(constant)
     params, flops = constant["params"], constant["flops"]
     # A little beyond the runs, so that neither the lightest nor the darkest of them vanishes.
     colour = LogNorm(float(params.min()) / 1.5, float(params.max()) * 1.5)
@@ -76,11 +78,11 @@ def plot_law(
     for size in sizes:
         own = flops.values[np.abs(np.log(params.values / size)) < np.log(1.5)]
         compute = _grid(own.min() / 1.5, own.max() * 1.5)
-        summary = interval(chinchilla.loss(size, compute / (k * size), **law), prob)
+        summary = interval(chinchilla.loss(size, compute / price.compute(size, 1.0), **law), prob)
         label = f"law at {format_quantity(size)} parameters"
         _line_with_band(ax, compute, summary, colormaps["viridis"](colour(size)), label)
     compute = _grid(float(flops.min()), float(flops.max()))
-    envelope = chinchilla.optimum(compute, **law, flops_per_param_token=k)[2]
+    envelope: Any = LawSurface(law, price).optimum(compute)[2]
     _line_with_band(
         ax, compute, interval(envelope, prob), "black", f"law at its optimum, {format_share(prob)} band"
     )

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
-from handmade_fits import handmade_fit, law_draws
+from handmade_fits import frontier_draws, handmade_fit, law_draws
 
 from bayes_scaling import audit, design, open_fit, plan, plan_to_target, save_fit
 from bayes_scaling.cli.main import main
@@ -93,8 +94,10 @@ def test_plan_in_words_says_both_units_the_region_and_how_far_it_reaches(
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
     assert "5.25e23 FLOP (369k accelerator-hours)" in words
-    assert "held by max_params: without limits" in words
-    assert "none: no size within the limits is that sure" in words
+    assert "held by max_params: without limits on size and tokens" in words
+    assert "% of the compute" in words
+    assert "regret is against the best plan within the same limits" in words
+    assert "one more budget" not in words
     assert "extrapolated by a factor of up to 525" in words
     assert "\x1b" not in done.stdout
 
@@ -107,6 +110,9 @@ def test_plan_says_what_serving_and_repetition_rest_on(folder: Path, run: Callab
     assert "no uncertainty of them is published" in words
     document = json.loads(run(*asked, "--json").stdout)
     assert (document["served_tokens"], document["unique_tokens"]) == (1e12, 2e11)
+    assert "so much would be saved with fresh tokens" in words
+    assert document["limits_price"]["low"] > 0.1
+    assert document["recommended"]["expected_regret"] < 0.01
     best = document["recommended"]
     assert best["epochs"] == pytest.approx(best["tokens"] / 2e11)
     assert best["cost"] == pytest.approx(5.76e23)
@@ -130,6 +136,7 @@ def test_serving_that_decides_the_plan_is_said(folder: Path, run: Callable[..., 
     assert min(best["extrapolation_params"], best["extrapolation_tokens"]) > 1000
     assert best["serving_share"] > 0.99
     words = " ".join(run("plan", folder / "fit.nc", "--compute", "1e23").stdout.split())
+    assert "regret is against the optimum" in words
     assert "N_opt: " in words
     assert "serving" not in words
     assert "GUESS" not in words
@@ -176,6 +183,26 @@ def test_a_target_that_some_draws_never_reach_is_null_where_it_is_infinite(
     words = run("plan", folder / "fit.nc", "--target", "1.83", "--sure", "0.3").stdout
     assert "to never)" in words
     assert "no compute reaches it with probability" in words
+
+
+def test_an_answer_from_an_isoflop_fit_says_that_it_is_of_one_more_budget(
+    folder: Path, run: Callable[..., Done]
+):
+    scatters = {"params_scatter": 0.2, "loss_scatter": 0.01, "kappa_scatter": 0.1}
+    draws = {**frontier_draws({**law_draws(300), "E": np.zeros(300)}), **scatters}
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    fit = handmade_fit({**draws, **noise}, law="isoflop-skewed", spec="isoflop-skewed")
+    save_fit(fit, folder / "profiles.nc")
+    for asked in (
+        ["plan", folder / "profiles.nc", "--compute", "1e23"],
+        ["plan", folder / "profiles.nc", "--target", "0.5"],
+        ["audit", folder / "profiles.nc"],
+        ["design", folder / "profiles.nc", "--target", "1e23", "--pilot", "1e21", "--runs", "2"],
+    ):
+        done = run(*asked)
+        assert done.returncode == 0, done.stderr
+        assert "of one more budget, scattered about the line" in " ".join(done.stdout.split())
+        assert json.loads(run(*asked, "--json").stdout)["new_budget"] is True
 
 
 def test_audit_has_a_row_a_model(folder: Path, run: Callable[..., Done]):

@@ -155,17 +155,20 @@ def test_tokens_cost_what_they_cost_the_runs(shared: Path):
     where = "group == 'comma' and split == 'isoflop'"
     runs = read_runs(shared / "marin_isoflop" / "runs.csv", where=where)
     draws = sample_prior(runs, "isoflop-skewed", draws=50)["prior"].to_dataset()
-    log_k = np.log(runs["flops"] / runs["params"] / runs["tokens"])
+    of_runs = (runs["flops"] / runs["params"] / runs["tokens"]).to_numpy()
     budgets = xr.DataArray([1e19, 1e21], dims="compute", coords={"compute": [1e19, 1e21]})
     answer = frontier_optimum(draws, constant_data(runs), budgets, new_budget=False)
     k = budgets / answer["params_opt"] / answer["tokens_opt"]
-    line = np.polyfit(np.log(runs["params"]), log_k, 1)
-    expected = line[1] + line[0] * np.log(answer["params_opt"])
-    np.testing.assert_allclose(np.log(k) - expected, 0, atol=1e-9)
-    # The exponents are those of the answers themselves.
-    slope = np.log(answer["tokens_opt"]).diff("compute").isel(compute=0) / np.log(100)
-    np.testing.assert_allclose(answer["b"], slope, rtol=1e-9)
-    assert abs(line[0]) > 0.02
+    sizes = runs["params"].to_numpy(float)
+    order = np.argsort(sizes)
+    expected = xr.apply_ufunc(
+        lambda size: np.interp(np.log(size), np.log(sizes[order]), of_runs[order]), answer["params_opt"]
+    )
+    within = (answer["params_opt"] > sizes.min()) & (answer["params_opt"] < sizes.max())
+    assert float(within.mean()) > 0.5
+    assert float(np.abs(k / expected - 1).where(within).max()) < 0.03
+    # A larger model costs more a parameter, so that the tokens grow more slowly than without.
+    assert (answer["b"] < 1 - answer["a"]).all()
 
 
 @pytest.mark.slow

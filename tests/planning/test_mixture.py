@@ -11,6 +11,7 @@ from bayes_scaling import compute_to_target, plan, plan_to_target, worth_of_impr
 from bayes_scaling.errors import InputError, NotConvergedError
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning import mixture
+from bayes_scaling.sampling.artefact import fit_facts, label_fit
 
 BUDGET = 1e23
 
@@ -82,7 +83,7 @@ def test_each_models_own_answer_stands_beside_the_mixture(one: xr.DataTree, othe
         own, alone = found.isel(fit=i), plan(fit, BUDGET, max_params=3e10)
         for name in ("params", "tokens", "expected_regret"):
             assert float(own[f"own_{name}"]) == pytest.approx(float(alone[f"recommended_{name}"]))
-        judged = plan(fit, BUDGET, params=float(found["recommended_params"]))
+        judged = plan(fit, BUDGET, params=float(found["recommended_params"]), max_params=3e10)
         assert float(own["own_regret_of_recommended"]) == pytest.approx(
             float(judged["proposed_expected_regret"])
         )
@@ -157,6 +158,31 @@ def test_of_recipes_the_one_asked_for_is_mixed(one: xr.DataTree):
 def test_wrong_weights_are_refused(one: xr.DataTree, count: int, weights: list | None, said: str):
     with pytest.raises(InputError, match=said):
         plan([one] * count, BUDGET, weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            {"params_count": "non_embedding"},
+            "count parameters differently: params_count is non_embedding, total",
+        ),
+        ({"loss_unit": "bits/byte"}, "count losses differently: loss_unit is bits/byte, nats/token"),
+    ],
+)
+def test_fits_of_other_quantities_are_not_mixed(one: xr.DataTree, labels: dict, said: str):
+    facts = fit_facts(one)
+    other = label_fit(
+        {name: node.to_dataset() for name, node in one.children.items()},
+        {**facts, "labels": {**facts["labels"], **labels}},
+    )
+    with pytest.raises(InputError, match=said):
+        plan([one, other], BUDGET, weights=[0.5, 0.5])
+    unknown = label_fit(
+        {name: node.to_dataset() for name, node in one.children.items()},
+        {**facts, "labels": {"params_count": "unstated"}},
+    )
+    assert plan([one, unknown], BUDGET, weights=[0.5, 0.5]).sizes["fit"] == 2
 
 
 def test_one_fit_that_did_not_converge_spoils_the_mixture(one: xr.DataTree):

@@ -67,7 +67,12 @@ def test_a_limited_plan_keeps_its_limits_and_is_no_better(
     assert limits["sizes"] is None or params in limits["sizes"]
     assert float(held["recommended_cost"]) == pytest.approx(COST, rel=1e-9)
     best = float(free["recommended_expected_regret"])
-    assert float(held["recommended_expected_regret"]) >= best - 1e-9
+    # Against the best plan without limits the one within them does no better than the free one.
+    judged = plan(uncertain, COST, params=params, tokens=count, **paid)
+    assert float(judged["proposed_expected_regret"]) >= best - 1e-6
+    assert float(held["recommended_expected_regret"]) >= -1e-12
+    # Nothing within the limits reaches what the best plan within them reaches at a lower cost.
+    assert (held["recommended_regret"] >= -1e-12).all()
     assert float(held["unconstrained_expected_regret"]) == pytest.approx(best, abs=1e-9)
     assert float(held["unconstrained_params"]) == pytest.approx(float(free["recommended_params"]), rel=1e-4)
     # No other size within the limits is better.
@@ -86,13 +91,29 @@ def test_a_limit_that_binds_is_met_and_named(uncertain: xr.DataTree):
     assert float(short["recommended_params"]) == pytest.approx(COST / 6e12, rel=1e-9)
     assert short.attrs["binding"] == "max_tokens"
     assert plan(uncertain, COST, max_params=1e12).attrs["binding"] == ""
-    assert np.isnan(served["region"]).all(), "a size that wastes a third is in no region"
+    # Within its limits it is the best plan whatever the law, and what they cost is said apart.
+    assert float(served["recommended_expected_regret"]) == pytest.approx(0, abs=1e-9)
+    assert (served["region"].sel(side="high") == 1e10).all()
+    wasted = plan(uncertain, COST, params=1e10)["proposed_regret"]
+    np.testing.assert_allclose(served["limits_price"], wasted, atol=1e-9)
+    assert float(wasted.mean()) > 0.3
+
+
+def test_without_limits_there_is_nothing_to_be_priced(uncertain: xr.DataTree):
+    assert "limits_price" not in plan(uncertain, COST)
+    loose = plan(uncertain, COST, max_params=1e15, max_tokens=1e18, min_params=1.0)
+    plain = plan(uncertain, COST)
+    for name in ("recommended_regret", "size_expected_regret", "recommended_params"):
+        np.testing.assert_allclose(loose[name], plain[name], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(loose["limits_price"], 0, atol=1e-9)
 
 
 def test_of_a_list_the_size_of_least_expected_regret_is_chosen(uncertain: xr.DataTree):
     built = plan(uncertain, COST, sizes=[7e9, 6.5e10, 1.3e11, 4e11])
     assert float(built["recommended_params"]) == 6.5e10
     assert built["size"].values.tolist() == [7e9, 6.5e10, 1.3e11, 4e11]
+    # One of them is the best by each draw, and the others waste something.
+    assert float(built["recommended_regret"].min()) == pytest.approx(0, abs=1e-12)
     region = built["region"].sel(regret_bound=0.05, probability=0.5)
     assert set(region.values.tolist()) == {6.5e10}
 
