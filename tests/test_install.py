@@ -194,9 +194,13 @@ def pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if not line.startswith("#"))
 
 
+LEFT_OUT = ("cluster", "peers")
+"""Extras for what is used where it is installed."""
+
+
 def wanted() -> list[Requirement]:
-    # `make setup` leaves a cluster's packages out: where there is dask, xarray imports it and starts later.
-    extras = [lines for name, lines in PROJECT["optional-dependencies"].items() if name != "cluster"]
+    # `make setup` leaves these out: where there is dask, xarray imports it and starts later.
+    extras = [lines for name, lines in PROJECT["optional-dependencies"].items() if name not in LEFT_OUT]
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in extra)]
     return [requirement for requirement in map(Requirement, lines) if requirement.name != PROJECT["name"]]
 
@@ -230,8 +234,15 @@ def test_the_package_requires_what_it_imports_and_nothing_else():
     outside = imported - sys.stdlib_module_names - {"bayes_scaling"}
     # xarray is asked by name for the one, which needs the other.
     engines = {"h5netcdf", "h5py"}
-    homes = {"arviz_base": "arviz", "arviz_plots": "arviz", "arviz_stats": "arviz", "dask": "distributed"}
-    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cluster"]]
+    homes = {
+        "arviz_base": "arviz",
+        "arviz_plots": "arviz",
+        "arviz_stats": "arviz",
+        "dask": "distributed",
+        "simple_scaling_laws": "simple-scaling-laws",
+    }
+    optional = [line for name in LEFT_OUT for line in PROJECT["optional-dependencies"][name]]
+    lines = [*PROJECT["dependencies"], *optional]
     required = {Requirement(line).name for line in lines}
     assert {homes.get(name, name) for name in outside} | engines == required
 
