@@ -36,6 +36,8 @@ LOG_LIKELIHOOD = "log_likelihood"
 
 _RANKED = 100
 """Draws that a true value is ranked among: thinned, so that they are nearly independent."""
+_RHAT_OF_SHORT_FITS = 1.05
+"""Reported, and nothing is left out by it: a rank needs a hundred draws, an interval's end thousands."""
 _REACH = np.log(1e6)
 """Losses farther than this from the typical one are no losses; a prior may predict them."""
 
@@ -77,9 +79,10 @@ def calibrate(
     Returns
     -------
     Dataset
-        rank (dims replicate, quantity; from 0 to 1, uniform if right), converged (dims replicate, by R-hat
-        and divergences), seconds (dims replicate). Attributes: model, seed, ranked (draws that each value is
-        ranked among) and drawn_again (data sets that the prior predicted and that were no losses).
+        rank (dims replicate, quantity; from 0 to 1, uniform if right), converged (dims replicate: R-hat at
+        most 1.05, as these fits are short, and no divergence), seconds (dims replicate). Attributes: model,
+        seed, ranked (draws that each value is ranked among) and drawn_again (data sets that the prior
+        predicted and that were no losses).
 
     Raises
     ------
@@ -90,6 +93,8 @@ def calibrate(
 
     if replicates < 1:
         raise InputError(f"replicates must be at least 1, not {replicates}")
+    if draws * chains < _RANKED:
+        raise InputError(f"draws and chains must give {_RANKED} draws to rank among, not {draws * chains}")
     spec = load_spec(spec)
     runs = runs_of_model(check_runs(runs), spec)
     show = sys.stderr.isatty() if progress is None else progress
@@ -100,24 +105,27 @@ def calibrate(
         "design": _design(runs),
         "sampling": {"draws": draws, "tune": tune, "chains": chains},
     }
-    made_of = hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:16]
+    whole = [{**common, **task} for task in tasks]
+    # What a replicate is made of is its name: a file of results never answers for another one.
+    names = [hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest() for task in whole]
     found = run_tasks(
         calibrate_one,
-        [{"key": f"calibrate {made_of} {seed} {i}", **common, **task} for i, task in enumerate(tasks)],
+        [{"key": f"calibrate {name}", **task} for name, task in zip(names, whole, strict=True)],
         workers=workers,
         scheduler=scheduler,
         results=results,
         what="calibration",
         progress=show,
     )
-    names = list(found[0]["ranks"])
+    quantities = list(found[0]["ranks"])
+    ranks = [[each["ranks"][quantity] for quantity in quantities] for each in found]
     return xr.Dataset(
         {
-            "rank": (("replicate", "quantity"), [[each["ranks"][name] for name in names] for each in found]),
+            "rank": (("replicate", "quantity"), ranks),
             "converged": ("replicate", [each["converged"] for each in found]),
             "seconds": ("replicate", [each["seconds"] for each in found]),
         },
-        coords={"quantity": names, "replicate": np.arange(replicates)},
+        coords={"quantity": quantities, "replicate": np.arange(replicates)},
         attrs={"model": spec.name, "seed": seed, "ranked": _RANKED, "drawn_again": drawn_again},
     )
 
@@ -160,7 +168,7 @@ def calibrate_one(task: Mapping[str, Any]) -> dict[str, Any]:
         draws[LOG_LIKELIHOOD] = log_likelihood(draws, constant, spec)["loss"].sum("run")
     return {
         "ranks": _ranks(posterior, truth, np.random.default_rng(task["seed"])),
-        "converged": worst <= 1.05 and not bool(stats["diverging"].any()),
+        "converged": worst <= _RHAT_OF_SHORT_FITS and not bool(stats["diverging"].any()),
         "seconds": round(perf_counter() - started, 3),
     }
 

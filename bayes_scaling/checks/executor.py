@@ -28,7 +28,7 @@ type Work = Callable[[Task], dict[str, Any]]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LOSSES = 3
-"""Workers that may be lost at one task, until the task is taken for the reason."""
+"""Pools of workers that may be lost in a row, with no task finished between them."""
 
 
 def run_tasks(
@@ -71,7 +71,7 @@ def run_tasks(
     InputError
         If an option is out of range, dask.distributed is not installed, or the file is none of results.
     BayesScalingError
-        If the same task was lost with its worker several times.
+        If workers are lost again and again and no task is finished.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")

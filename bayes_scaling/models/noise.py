@@ -172,7 +172,9 @@ def noise_distribution(
     elif noise.growth == "loss":
         inputs["loss_ratio"] = mu / unit
     if loss_se is not None:
-        inputs["relative_se"] = pm.Data("relative_se", relative_se(noise, loss, loss_se, typical), dims="run")
+        inputs["relative_se"] = pm.Data(
+            "relative_se", relative_se(noise, centre_loss, loss_se, typical), dims="run"
+        )
     scale = noise_scale(
         noise, sigma=parameters["sigma"], sigma_growth=parameters.get("sigma_growth"), **inputs
     )

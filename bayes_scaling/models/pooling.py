@@ -66,7 +66,7 @@ def population(
     several : bool
         Whether recipes are told apart.
     estimates : Estimates, optional
-        They choose the sampler's coordinates, and nothing else.
+        They choose the sampler's coordinates and where chains start, and nothing else.
     offset : ndarray, dims ("recipe",)
         About what `shift` will be in `own_values`: likewise.
 

@@ -128,7 +128,7 @@ def _of_one_recipe(
         loss_ratio=mu / typical,
         relative_se=None
         if known_se is None
-        else relative_se(spec.noise, constant["loss"], known_se, typical),
+        else relative_se(spec.noise, constant.get("centre_loss", constant["loss"]), known_se, typical),
     )
     if spec.noise.scale == "raw":
         scale = scale * typical

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling import calibrate, load_spec
+from bayes_scaling import build_model, calibrate, load_spec
 from bayes_scaling.checks.calibrate import LOG_LIKELIHOOD, calibrate_one
 from bayes_scaling.checks.executor import run_tasks
 from bayes_scaling.checks.uniformity import uniformity_p_value
@@ -76,3 +76,16 @@ def test_a_posterior_of_another_model_is_found_out(few: pd.DataFrame, monkeypatc
     found = calibrate(few, replicates=150, workers=1, progress=False)
     assert ranks_under(found, "alpha") < 1e-3
     assert float(np.mean(found["rank"].sel(quantity="alpha"))) < 0.5
+
+
+def test_known_errors_mean_the_same_where_losses_are_drawn_and_fitted(few: pd.DataFrame):
+    """Relative to the losses that priors are centred at, not to those that happened to be drawn."""
+    runs, drawn = few.assign(loss_se=0.02), few.assign(loss=few["loss"] * 2, loss_se=0.02)
+    centre = runs["loss"].to_numpy()
+    given = [build_model(runs), build_model(drawn, centre_loss=centre)]
+    np.testing.assert_array_equal(*(model["relative_se"].get_value() for model in given))
+
+
+def test_too_few_draws_to_rank_among_are_refused(few: pd.DataFrame):
+    with pytest.raises(InputError, match="must give 100 draws to rank among, not 40"):
+        calibrate(few, draws=20, chains=2)
