@@ -29,7 +29,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling import Spec, build_model, load_spec, simulate_runs
-from bayes_scaling.checks.executor import run_tasks
+from bayes_scaling.executor import run_tasks
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.models.spec import Prior
 from bayes_scaling.planning.isoflop import frontier_optimum

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.checks.executor import run_tasks
+from bayes_scaling.executor import run_tasks
 from bayes_scaling.errors import InputError
 from bayes_scaling.models.spec import Spec, load_spec, spec_from_dict, spec_to_dict
 from bayes_scaling.progress import working

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bayes_scaling.checks.executor import run_tasks
+from bayes_scaling.executor import run_tasks
 from bayes_scaling.errors import BayesScalingError, InputError
 
 TASKS = [{"key": f"task {i}", "number": i} for i in range(7)]
