@@ -6,6 +6,9 @@ and for every function of parameters and losses, if the whole chain of computati
 
 Sources: Talts et al. 2018, arXiv 1804.06788; the log likelihood as one more quantity, which sees what ranks
 of parameters cannot: Modrak et al. 2023, arXiv 2211.02383.
+
+Which replicates count may depend on their losses, not on the true values: that leaves ranks uniform. So what
+the prior predicts and is no loss may be drawn again, and a data set that no sampler starts on be left out.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +25,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.checks.findings import LEVEL
+from bayes_scaling.checks.uniformity import uniformity_p_value
+from bayes_scaling.errors import BayesScalingError, InputError
 from bayes_scaling.executor import run_tasks
-from bayes_scaling.errors import InputError
 from bayes_scaling.models.spec import Spec, load_spec, spec_from_dict, spec_to_dict
 from bayes_scaling.progress import working
 from bayes_scaling.runs.check import check_runs
@@ -79,15 +84,20 @@ def calibrate(
     Returns
     -------
     Dataset
-        rank (dims replicate, quantity; from 0 to 1, uniform if right), converged (dims replicate: R-hat at
-        most 1.05, as these fits are short, and no divergence), seconds (dims replicate). Attributes: model,
-        seed, ranked (draws that each value is ranked among) and drawn_again (data sets that the prior
-        predicted and that were no losses).
+        rank (dims replicate, quantity; from 0 to 1, uniform if right); p_value and uniform (dims quantity: of
+        the test that ranks are uniform, and whether it is at least 0.01 shared by all the quantities).
+        By replicate: rhat, divergences, converged (R-hat at most 1.05, as these fits are short, and no
+        divergence), seconds, and reason, why it could not be fitted: then its ranks are NaN and do not
+        count, and empty otherwise. Attributes: model, seed, prob (with which no rank of any quantity leaves
+        its band if all are uniform), ranked (draws that each value is ranked among) and drawn_again (data
+        sets that the prior predicted and that were no losses).
 
     Raises
     ------
     InputError
         If the runs, the spec or an option are not fit for use.
+    BayesScalingError
+        If no replicate could be fitted.
     """
     from bayes_scaling.models.build import runs_of_model
 
@@ -117,17 +127,33 @@ def calibrate(
         what="calibration",
         progress=show,
     )
-    quantities = list(found[0]["ranks"])
-    ranks = [[each["ranks"][quantity] for quantity in quantities] for each in found]
-    return xr.Dataset(
+    return _table(found, {"model": spec.name, "seed": seed, "drawn_again": drawn_again})
+
+
+def _table(found: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> xr.Dataset:
+    """Put the results of all replicates together, and test the ranks."""
+    fitted = [each for each in found if not each["reason"]]
+    if not fitted:
+        raise BayesScalingError(f"none of {len(found)} data sets could be fitted: {found[0]['reason']}")
+    quantities = list(fitted[0]["ranks"])
+    ranks = np.array([[each["ranks"].get(quantity, np.nan) for quantity in quantities] for each in found])
+    p_values = np.array([uniformity_p_value(each[~np.isnan(each)]) for each in ranks.T])
+    of_replicates = {
+        name: ("replicate", np.array([each[name] for each in found], dtype=kind))
+        for name, kind in (("rhat", float), ("divergences", int), ("seconds", float), ("reason", str))
+    }
+    table = xr.Dataset(
         {
             "rank": (("replicate", "quantity"), ranks),
-            "converged": ("replicate", [each["converged"] for each in found]),
-            "seconds": ("replicate", [each["seconds"] for each in found]),
+            "p_value": ("quantity", p_values),
+            # Bonferroni: of many quantities the least p-value is small by chance.
+            "uniform": ("quantity", p_values >= LEVEL / len(quantities)),
+            **of_replicates,
         },
-        coords={"quantity": quantities, "replicate": np.arange(replicates)},
-        attrs={"model": spec.name, "seed": seed, "ranked": _RANKED, "drawn_again": drawn_again},
+        coords={"quantity": quantities, "replicate": np.arange(len(found))},
+        attrs={**facts, "prob": 1 - LEVEL, "ranked": _RANKED},
     )
+    return table.assign(converged=(table["rhat"] <= _RHAT_OF_SHORT_FITS) & (table["divergences"] == 0))
 
 
 def calibrate_one(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +167,7 @@ def calibrate_one(task: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ranks, converged, seconds.
+        ranks, rhat, divergences, seconds, and reason, why there are no ranks.
     """
     from time import perf_counter
 
@@ -159,7 +185,12 @@ def calibrate_one(task: Mapping[str, Any]) -> dict[str, Any]:
     compiled = _compiled(json.dumps(task["spec"]), json.dumps(task["design"]))
     model = build_model(runs, spec, centre_loss=centre)
     sampling = Sampling(**task["sampling"], seed=task["seed"], cores=1)
-    posterior, stats = draw_posterior(model, sampling, compiled=with_model_data(compiled, model))
+    try:
+        posterior, stats = draw_posterior(model, sampling, compiled=with_model_data(compiled, model))
+    except BayesScalingError as error:
+        # One data set among many: it is told, and ends nothing.
+        took = round(perf_counter() - started, 3)
+        return {"ranks": {}, "rhat": None, "divergences": 0, "seconds": took, "reason": str(error)}
     rhat = arviz_stats.rhat(posterior)
     worst = max(float(rhat[name].max()) for name in rhat.data_vars)
     truth = _as_draws(task["truth"], posterior)
@@ -168,8 +199,10 @@ def calibrate_one(task: Mapping[str, Any]) -> dict[str, Any]:
         draws[LOG_LIKELIHOOD] = log_likelihood(draws, constant, spec)["loss"].sum("run")
     return {
         "ranks": _ranks(posterior, truth, np.random.default_rng(task["seed"])),
-        "converged": worst <= _RHAT_OF_SHORT_FITS and not bool(stats["diverging"].any()),
+        "rhat": worst,
+        "divergences": int(stats["diverging"].sum()),
         "seconds": round(perf_counter() - started, 3),
+        "reason": "",
     }
 
 

@@ -36,7 +36,9 @@ def uniformity_p_value(values: np.ndarray) -> float:
     """
     place = _places(len(values))
     least = _two_sided(np.sort(values)[place - 1], place, len(values)).min()
-    return float((1 + np.searchsorted(_least_of_uniform(len(values)), least, side="right")) / (1 + SETS))
+    by_sets = (1 + np.searchsorted(_least_of_uniform(len(values)), least, side="right")) / (1 + SETS)
+    # Farther out than sets can tell: no more than the probabilities of all numbers together.
+    return float(min(by_sets, len(place) * least))
 
 
 def uniform_band(count: int, prob: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,7 +57,10 @@ def uniform_band(count: int, prob: float) -> tuple[np.ndarray, np.ndarray, np.nd
         The number at which the share of all is reached lies between low and high.
     """
     place = _places(count)
-    level = np.quantile(_least_of_uniform(count), 1 - prob)
+    # The sets that a p-value of 1 - prob allows below, or what all numbers together allow: as in the test.
+    fewer = int(np.ceil((1 - prob) * (1 + SETS) - 1))
+    by_sets = _least_of_uniform(count)[fewer - 1] if fewer > 0 else 0.0
+    level = max(by_sets, (1 - prob) / len(place))
     ends = (special.betaincinv(place, count - place + 1, tail) for tail in (level / 2, 1 - level / 2))
     return place / count, *ends
 
