@@ -1,10 +1,10 @@
 """Many independent fits: on all cores, or on a cluster, and never the same one twice.
 
-Every task has a key and every result is plain values, one JSON line in a file that only grows. What is in the
-file is not done again: after a kill, or on another day, the same call goes on where it stopped. A worker that
-is lost loses the task in its hands and nothing else.
+Every task has a key and every result that is kept is plain values, one JSON line in a file that only grows.
+What is in the file is not done again: after a kill, or on another day, the same call goes on where it stopped.
+A worker that is lost loses the task in its hands and nothing else.
 
-Nothing heavy is imported here: a worker sets its threads before anything that reads them is loaded.
+Backtests, calibration and bootstraps come here, so this lies below all of them. Nothing heavy is imported here: a worker sets its threads before anything that reads them is loaded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,35 +23,41 @@ from bayes_scaling.progress import tracked
 
 type Task = Mapping[str, Any]
 """Plain values, of which `key` names the task."""
-type Work = Callable[[Task], dict[str, Any]]
-"""A function at the top of a module, from a task to plain values."""
+type Work[Result] = Callable[[Task], Result]
+"""From a task to plain values; to anything else only where no results are kept."""
+type Finished[Result] = Iterator[tuple[str, Result]]
+"""Keys and results of tasks, as they are done."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _LOSSES = 3
 """Pools of workers that may be lost in a row, with no task finished between them."""
 
 
-def run_tasks(
-    work: Work,
+def run_tasks[Result](
+    work: Work[Result],
     tasks: Sequence[Task],
     *,
     workers: int | None = None,
+    threads: bool = False,
     scheduler: str | None = None,
     results: str | Path | None = None,
     what: str = "fits",
     progress: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """Do every task once, and give the results in the order of the tasks.
 
     Parameters
     ----------
     work : callable
-        What is done with a task. It must be importable by its module and name, and raise for what no task of
-        its kind should meet.
+        What is done with a task. For processes it must be importable by its module and name. It raises for
+        what no task of its kind should meet.
     tasks : sequence of mapping
         Plain values; `key` is a different text for each.
     workers : int, optional
         Processes on this machine, each on one thread; as many as there are cores unless given.
+    threads : bool
+        Threads of this process instead: for array arithmetic, which runs beside Python's lock, in tasks of
+        less time than a new process needs to import what they use.
     scheduler : str, optional
         Address of a dask.distributed scheduler, whose workers are used instead.
     results : str or Path, optional
@@ -63,13 +69,14 @@ def run_tasks(
 
     Returns
     -------
-    list of dict
-        As `work` returned them.
+    list
+        What `work` returned.
 
     Raises
     ------
     InputError
-        If an option is out of range, dask.distributed is not installed, or the file is none of results.
+        If an option is out of range, dask.distributed is not installed, no scheduler answers, or the file is
+        none of results.
     BayesScalingError
         If workers are lost again and again and no task is finished.
     """
@@ -82,7 +89,13 @@ def run_tasks(
     done = {} if path is None else _read(path)
     missing = [task for task in tasks if task["key"] not in done]
     if missing:
-        source = _on_cluster(work, missing, scheduler) if scheduler else _here(work, missing, workers)
+        count = min(workers or available_cores(), len(missing))
+        if scheduler:
+            source = _on_cluster(work, missing, scheduler)
+        elif count == 1:
+            source = ((task["key"], work(task)) for task in missing)
+        else:
+            source = (_in_threads if threads else _in_processes)(work, missing, count)
         for key, result in tracked(source, what, total=len(missing), show=progress):
             done[key] = result
             if path is not None:
@@ -90,11 +103,12 @@ def run_tasks(
     return [done[key] for key in keys]
 
 
-def _here(work: Work, tasks: Sequence[Task], workers: int | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    count = min(workers or available_cores(), len(tasks))
-    if count == 1:
-        yield from ((task["key"], work(task)) for task in tasks)
-        return
+def _in_threads[Result](work: Work[Result], tasks: Sequence[Task], count: int) -> Finished[Result]:
+    with ThreadPoolExecutor(count) as pool:
+        yield from _finished({pool.submit(work, task): task["key"] for task in tasks})
+
+
+def _in_processes[Result](work: Work[Result], tasks: Sequence[Task], count: int) -> Finished[Result]:
     left, losses = {task["key"]: task for task in tasks}, 0
     while left:
         # Spawned, not forked: a fork of a process with threads may hang.
@@ -114,21 +128,30 @@ def _here(work: Work, tasks: Sequence[Task], workers: int | None) -> Iterator[tu
                     ) from None
 
 
-def _on_cluster(work: Work, tasks: Sequence[Task], address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _on_cluster[Result](work: Work[Result], tasks: Sequence[Task], address: str) -> Finished[Result]:
     try:
-        from dask.distributed import Client
+        from dask.distributed import Client, KilledWorker
         from dask.distributed import as_completed as as_they_come
     except ImportError:
         raise InputError(
             "a scheduler needs dask.distributed: pip install 'bayes-scaling[cluster]', or '.[cluster]'"
         ) from None
-    with Client(address) as client:
+    try:
+        client = Client(address)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"scheduler {address!r}: {error}; start one by `dask scheduler`, and give the address that it says"
+        ) from None
+    with client:
         waiting = {client.submit(work, dict(task), pure=False): task["key"] for task in tasks}
-        for future in as_they_come(waiting):
-            yield waiting[future], future.result()
+        try:
+            for future in as_they_come(waiting):
+                yield waiting[future], future.result()
+        except KilledWorker as error:
+            raise BayesScalingError(f"too many workers of {address} were lost at one task: {error}") from None
 
 
-def _finished(waiting: Mapping[Future[dict[str, Any]], str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _finished[Result](waiting: Mapping[Future[Result], str]) -> Finished[Result]:
     try:
         for future in as_completed(waiting):
             yield waiting[future], future.result()
@@ -146,7 +169,7 @@ def _one_thread() -> None:
     os.environ.update(dict.fromkeys(_THREADS, "1"))
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     lines = path.read_text(encoding="utf-8").split("\n")
@@ -161,7 +184,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     return done
 
 
-def _append(path: Path, key: str, result: dict[str, Any]) -> None:
+def _append(path: Path, key: str, result: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"key": key, "result": result}) + "\n")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError, did_you_mean
-from bayes_scaling.progress import tracked
+from bayes_scaling.executor import Task, run_tasks
 
 type Estimator = Callable[[np.ndarray], xr.Dataset]
 """From weights, dims ("resample", "row"), to estimates with the dim resample, NaN where there is none."""
@@ -30,6 +29,7 @@ def bootstrap(
     scheme: str = "bootstrap",
     seed: int = 0,
     workers: int = 1,
+    scheduler: str | None = None,
     what: str = "bootstrap",
     progress: bool = False,
 ) -> xr.Dataset:
@@ -49,6 +49,8 @@ def bootstrap(
         Seed of the resamples: the same seed gives the same ones, on any number of workers.
     workers : int
         Threads that estimate at the same time.
+    scheduler : str, optional
+        Address of a dask.distributed scheduler, whose workers are used instead.
     what : str
         What the progress bar says.
     progress : bool
@@ -61,23 +63,29 @@ def bootstrap(
     Raises
     ------
     InputError
-        If an option is unknown or out of range.
+        If an option is unknown or out of range, or no scheduler answers.
     """
     check_resampling(resamples=resamples, scheme=scheme, seed=seed, workers=workers)
     units = np.unique(clusters, return_inverse=True)[1]
     # Its size must not depend on the workers: it decides which resamples share a stream of random numbers.
     chunk = int(np.clip(_CELLS_AT_ONCE // len(units), 1, _MOST_AT_ONCE))
-    starts = range(0, resamples, chunk)
 
-    def estimate(start: int) -> xr.Dataset:
+    def estimate(task: Task) -> xr.Dataset:
+        start = task["start"]
         rng = np.random.default_rng([seed, start])
         return estimator(resampling_weights(units, min(chunk, resamples - start), scheme, rng))
 
-    # Threads: the estimators are array arithmetic, which runs beside Python's lock, and a process of its own
-    # would import for longer than a thousand resamples take.
-    with ThreadPoolExecutor(workers) as pool:
-        parts = tracked(pool.map(estimate, starts), what, total=len(starts), show=progress)
-        return xr.concat(list(parts), "resample")
+    # Threads: a process of its own would import for longer than a thousand resamples take.
+    parts = run_tasks(
+        estimate,
+        [{"key": f"resamples from {start}", "start": start} for start in range(0, resamples, chunk)],
+        workers=workers,
+        threads=True,
+        scheduler=scheduler,
+        what=what,
+        progress=progress,
+    )
+    return xr.concat(parts, "resample")
 
 
 def check_resampling(*, resamples: int, scheme: str, seed: int, workers: int) -> None:
