@@ -44,6 +44,7 @@ _HOME = {
     "residuals": "checks.residuals",
     "interval": "intervals",
     "plot_backtest": "plots.backtest",
+    "plot_calibrate": "plots.calibrate",
     "plot_check": "plots.check",
     "plot_compare": "plots.compare",
     "plot_frontier": "plots.frontier",

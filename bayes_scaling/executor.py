@@ -1,10 +1,11 @@
 """Many independent fits: on all cores, or on a cluster, and never the same one twice.
 
 Every task has a key and every result that is kept is plain values, one JSON line in a file that only grows.
-What is in the file is not done again: after a kill, or on another day, the same call goes on where it stopped.
-A worker that is lost loses the task in its hands and nothing else.
+What is in the file is not done again: after a kill, or on another day, the same call goes on where it
+stopped. A worker that is lost loses the task in its hands and nothing else.
 
-Backtests, calibration and bootstraps come here, so this lies below all of them. Nothing heavy is imported here: a worker sets its threads before anything that reads them is loaded.
+Backtests, calibration and bootstraps come here, so this lies below all of them. Nothing heavy is imported
+here: a worker sets its threads before anything that reads them is loaded.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def _on_cluster[Result](work: Work[Result], tasks: Sequence[Task], address: str)
         client = Client(address)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"scheduler {address!r}: {error}; start one by `dask scheduler`, and give the address that it says"
+            f"scheduler {address!r}: {error}; start one by `dask scheduler`, and give the address it says"
         ) from None
     with client:
         waiting = {client.submit(work, dict(task), pure=False): task["key"] for task in tasks}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bayes_scaling.executor import run_tasks
 from bayes_scaling.errors import BayesScalingError, InputError
+from bayes_scaling.executor import run_tasks
 
 TASKS = [{"key": f"task {i}", "number": i} for i in range(7)]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.approaches.recipes import by_recipe
 from bayes_scaling.checks import simple_scaling_laws
-from bayes_scaling.executor import run_tasks
 from bayes_scaling.checks.fold_fits import APPROACH_3, POSTERIOR, predict_fold
 from bayes_scaling.checks.folds import Fold, folds
 from bayes_scaling.checks.minima import minima
 from bayes_scaling.checks.predicted import Predicted, shown_slopes
 from bayes_scaling.checks.scored import scored
+from bayes_scaling.executor import run_tasks
 from bayes_scaling.models.spec import Spec, load_spec, spec_to_dict
 from bayes_scaling.planning.discrepancy import (
     LOSS_SLOPES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,15 +25,9 @@ def backtest(
     params_count: options.ParamsCount = options.DEFAULT_COUNT,
     loss_unit: options.LossUnit = options.DEFAULT_UNIT,
     seed: options.Seed = 0,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes here; as many as there are cores unless given.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a dask.distributed scheduler to fit on instead.")
-    ] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="File in which finished fits are kept, and taken from another day.")
-    ] = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
+    results: options.Results = None,
     figure: options.Figure = None,
     json: options.Json = False,
 ) -> None:

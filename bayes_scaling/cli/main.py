@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_scaling.cli import audit, backtest, check, compare, data, demo, design, fit, optimum, plan
+from bayes_scaling.cli import (
+    audit,
+    backtest,
+    calibrate,
+    check,
+    compare,
+    data,
+    demo,
+    design,
+    fit,
+    optimum,
+    plan,
+)
 from bayes_scaling.errors import BayesScalingError, InputError, NotConvergedError
 
 FAILED, WRONG_INPUT = 1, 2
@@ -34,6 +46,7 @@ app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("check")(check.check)
 app.command("backtest")(backtest.backtest)
+app.command("calibrate")(calibrate.calibrate)
 
 
 _warned: set[str] = set()

@@ -44,6 +44,14 @@ Draws = Annotated[int, typer.Option(help="Draws kept, per chain.")]
 Tune = Annotated[int, typer.Option(help="Draws thrown away while the sampler adapts, per chain.")]
 Chains = Annotated[int, typer.Option(help="Independent chains.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same draws.")]
+Workers = Annotated[int | None, typer.Option(help="Processes here; as many as there are cores unless given.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a dask.distributed scheduler to fit on instead; one thread a worker."),
+]
+Results = Annotated[
+    Path | None, typer.Option(help="File in which finished fits are kept, and taken from another day.")
+]
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
 from bayes_scaling.checks.findings import LEVEL
-from bayes_scaling.checks.uniformity import uniform_band
 from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import check_prob
 from bayes_scaling.plots.axes import axes_or_new
+from bayes_scaling.plots.uniform import draw_uniform_band, ecdf_less_uniform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,19 +58,8 @@ def plot_loo_pit(
     check_prob(prob)
     ax = axes_or_new(ax, figsize)
     pit = residuals["pit"].to_numpy()
-    share, low, high = uniform_band(len(pit), prob)
-    steps = np.concatenate([[0.0], np.sort(pit), [1.0]])
-    heights = np.concatenate([np.arange(len(pit) + 1) / len(pit), [1.0]])
-    corners, curve = np.repeat(steps, 2)[1:], np.repeat(heights, 2)[:-1]
-    at = np.linspace(0.0, 1.0, 501)
-    # The curve reaches a share at the earliest at `low`, and has it at the latest at `high`.
-    above = np.interp(at, np.append(low, 1.0), np.append(share, 1.0), left=share[0])
-    below = np.interp(at, np.append(0.0, high), np.append(0.0, share - share[0]), right=1.0)
-    ax.fill_between(
-        at, below - at, above - at, color="0.87", linewidth=0, label=f"{prob:.0%} simultaneous band"
-    )
-    ax.axhline(0.0, color="0.5", linewidth=0.8)
-    ax.plot(corners, curve - corners, color="C0", linewidth=1.2, label=f"{len(pit)} runs")
+    draw_uniform_band(ax, len(pit), prob, label=f"{prob:.0%} simultaneous band")
+    ax.plot(*ecdf_less_uniform(pit), color="C0", linewidth=1.2, label=f"{len(pit)} runs")
     ax.set(xlim=(0, 1), xlabel="predictive probability below the loss (LOO-PIT)", ylabel="ECDF less uniform")
     ax.set_title(f"{residuals.attrs['model']}: calibration", fontsize="medium")
     ax.legend(framealpha=0.8, edgecolor="none", fontsize="small")

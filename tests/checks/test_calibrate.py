@@ -14,9 +14,8 @@ import xarray as xr
 
 from bayes_scaling import build_model, calibrate, load_spec
 from bayes_scaling.checks.calibrate import LOG_LIKELIHOOD, calibrate_one
-from bayes_scaling.executor import run_tasks
-from bayes_scaling.checks.uniformity import uniformity_p_value
 from bayes_scaling.errors import InputError
+from bayes_scaling.executor import run_tasks
 from bayes_scaling.models.spec import Prior, spec_to_dict
 
 
