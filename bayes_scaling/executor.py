@@ -10,13 +10,16 @@ here: a worker sets its threads before anything that reads them is loaded.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from bayes_scaling.errors import BayesScalingError, InputError
@@ -30,6 +33,7 @@ type Finished[Result] = Iterator[tuple[str, Result]]
 """Keys and results of tasks, as they are done."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_ONE_FIT = Lock()
 _LOSSES = 3
 """Pools of workers that may be lost in a row, with no task finished between them."""
 
@@ -92,7 +96,7 @@ def run_tasks[Result](
     if missing:
         count = min(workers or available_cores(), len(missing))
         if scheduler:
-            source = _on_cluster(work, missing, scheduler)
+            source = _on_cluster(work if threads else partial(_alone, work), missing, scheduler)
         elif count == 1:
             source = ((task["key"], work(task)) for task in missing)
         else:
@@ -137,19 +141,31 @@ def _on_cluster[Result](work: Work[Result], tasks: Sequence[Task], address: str)
         raise InputError(
             "a scheduler needs dask.distributed: pip install 'bayes-scaling[cluster]', or '.[cluster]'"
         ) from None
+    wrong: str | None = None
     try:
-        client = Client(address)
+        client = Client(address, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
+        wrong = str(error)
+    if wrong is not None:
+        # Half a client is left, which ends its thread when it is collected: now, and not in a thread where
+        # that waits for itself.
+        gc.collect()
         raise InputError(
-            f"scheduler {address!r}: {error}; start one by `dask scheduler`, and give the address it says"
-        ) from None
+            f"scheduler {address!r}: {wrong}; start one by `dask scheduler`, and give the address it says"
+        )
     with client:
         waiting = {client.submit(work, dict(task), pure=False): task["key"] for task in tasks}
         try:
-            for future in as_they_come(waiting):
+            for future in as_they_come(waiting, loop=client.loop):
                 yield waiting[future], future.result()
         except KilledWorker as error:
             raise BayesScalingError(f"too many workers of {address} were lost at one task: {error}") from None
+
+
+def _alone[Result](work: Work[Result], task: Task) -> Result:
+    """Do a task while no other thread of this process does one: two fits side by side take a worker down."""
+    with _ONE_FIT:
+        return work(task)
 
 
 def _finished[Result](waiting: Mapping[Future[Result], str]) -> Finished[Result]:

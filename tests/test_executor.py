@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -100,11 +104,87 @@ def test_what_is_wrong_is_said(tmp_path: Path):
         run_tasks(squared, [TASKS[0], TASKS[0]], workers=1)
 
 
-def test_the_workers_of_a_scheduler_do_the_same(tmp_path: Path):
-    distributed = pytest.importorskip("distributed", reason="needs the extra cluster: dask.distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        found = run_tasks(squared, TASKS, scheduler=cluster.scheduler_address, results=tmp_path / "all.jsonl")
+def test_threads_take_what_no_process_can_be_given():
+    together = Barrier(2, timeout=30)
+
+    def work(task: Mapping[str, Any]) -> complex:
+        together.wait()
+        return 1j * task["number"]
+
+    assert run_tasks(work, TASKS[:6], workers=2, threads=True) == [1j * i for i in range(6)]
+
+
+def test_a_scheduler_without_its_package_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'bayes-scaling\[cluster\]'"):
+        run_tasks(squared, TASKS, scheduler="tcp://127.0.0.1:8786")
+
+
+@pytest.fixture(scope="module")
+def distributed() -> ModuleType:
+    return pytest.importorskip("distributed", reason="needs the extra cluster: dask.distributed")
+
+
+@pytest.fixture
+def cluster(distributed: ModuleType) -> Iterator[Callable[..., str]]:
+    """Start a scheduler with workers, and give its address."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> str:
+            options = {"n_workers": 2, "threads_per_worker": 1, "processes": False, **options}
+            started = distributed.LocalCluster(dashboard_address=None, **options)
+            return stack.enter_context(started).scheduler_address
+
+        yield start
+
+
+def test_the_workers_of_a_scheduler_do_the_same(cluster: Callable[..., str], tmp_path: Path):
+    results, marks = tmp_path / "all.jsonl", tmp_path / "marks"
+    tasks = [{**task, "marks": str(marks)} for task in TASKS]
+    run_tasks(noted, tasks[:3], workers=1, results=results)
+    found = run_tasks(noted, tasks, scheduler=cluster(), results=results)
     assert [each["square"] for each in found] == [i**2 for i in range(7)]
-    assert len((tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()) == 7
+    assert len(results.read_text(encoding="utf-8").splitlines()) == 7
+    assert sorted(marks.read_text().split()) == [str(i) for i in range(7)]
+
+
+def test_a_lost_worker_of_a_scheduler_loses_no_result(cluster: Callable[..., str], tmp_path: Path):
+    tasks = [{**task, "mark": str(tmp_path / "lost")} for task in TASKS]
+    found = run_tasks(lost_once, tasks, scheduler=cluster(processes=True))
+    assert (tmp_path / "lost").exists()
+    assert [each["square"] for each in found] == [i**2 for i in range(7)]
+
+
+def test_a_task_that_takes_a_scheduler_s_workers_down_ends_in_words(cluster: Callable[..., str]):
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        address = cluster(processes=True, n_workers=1)
+        with pytest.raises(BayesScalingError, match=r"too many workers of tcp.* were lost at one task"):
+            run_tasks(always_lost, TASKS[:1], scheduler=address)
+
+
+@pytest.mark.usefixtures("distributed")
+def test_an_address_where_no_scheduler_can_be_is_refused():
+    with pytest.raises(InputError, match="scheduler 'nowhere': missing port number"):
+        run_tasks(squared, TASKS, scheduler="nowhere")
+
+
+MEETING = Barrier(2)
+
+
+def met(_: Mapping[str, Any]) -> bool:
+    """Tell whether another task is being done in this process too."""
+    try:
+        MEETING.wait(timeout=0.5)
+    except BrokenBarrierError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_worker_of_many_threads_does_one_fit_at_a_time(cluster: Callable[..., str], threads: bool):
+    """Fits side by side in one process take it down; array arithmetic may go on side by side."""
+    MEETING.reset()
+    address = cluster(n_workers=1, threads_per_worker=2)
+    assert run_tasks(met, TASKS[:2], scheduler=address, threads=threads) == [threads, threads]

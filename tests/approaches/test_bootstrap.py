@@ -52,6 +52,14 @@ def test_the_same_seed_gives_the_same_draws_on_any_number_of_workers():
     assert len(set(one)) == 260, "chunks must not repeat each other's draws"
 
 
+def test_the_workers_of_a_scheduler_give_the_same_draws():
+    distributed = pytest.importorskip("distributed", reason="needs the extra cluster: dask.distributed")
+    # On a worker of its own process: the estimator travels there, with what it rests on.
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        there = bootstrap(mean, np.arange(60), resamples=260, scheduler=cluster.scheduler_address)
+    xr.testing.assert_identical(there, bootstrap(mean, np.arange(60), resamples=260))
+
+
 def test_an_estimator_s_error_ends_the_bootstrap():
     def broken(weights: np.ndarray) -> xr.Dataset:
         raise InputError(f"no estimate of {weights.shape[1]} rows")

@@ -23,9 +23,18 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+def given() -> dict[str, object]:
+    """What the fits were asked for by."""
+    return {}
+
+
+@pytest.fixture
+def run(
+    given: dict[str, object], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Done]:
     def call(*arguments: object, converged: bool = True) -> Done:
-        def told(runs, spec, **_):
+        def told(runs, spec, **options):
+            given.update(options)
             study = told_the_law(runs, spec.name)
             for each in study:
                 each.converged[spec.name] = converged
@@ -68,6 +77,12 @@ def test_tables_and_a_figure(run, table, tmp_path):
     ):
         assert words in done.stdout
     assert (tmp_path / "backtest.png").stat().st_size > 10_000
+
+
+def test_where_to_fit_is_handed_on(run, table, given, tmp_path):
+    address, results = "tcp://10.0.0.1:8786", tmp_path / "folds.jsonl"
+    assert run(table, "--scheduler", address, "--results", results, "--workers", 3).returncode == 0
+    assert {"scheduler": address, "results": results, "workers": 3}.items() <= given.items()
 
 
 def test_chains_that_do_not_agree_are_said(run, table):
