@@ -60,7 +60,7 @@ def api_pages() -> dict[str, str]:
 def _entry(name: str) -> str:
     value = getattr(bayes_scaling, name)
     directive = "autoclass" if isinstance(value, type) else "autofunction"
-    return f"```{{eval-rst}}\n.. {directive}:: bayes_scaling.{name}\n```\n"
+    return f"```{{eval-rst}}\n.. currentmodule:: bayes_scaling\n.. {directive}:: {name}\n```\n"
 
 
 def commands_fragment() -> str:
