@@ -16,7 +16,7 @@ from bayes_scaling import list_datasets
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
-FAST = {"draws": 400, "resamples": 50, "cuts": [3e12], "replicates": 2}
+FAST = {"draws": 500, "resamples": 50, "cuts": [3e12], "replicates": 2}
 """What the cell with the tag `parameters` says, for a reader who cannot wait."""
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
