@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.checks.executor import run_tasks
-from bayes_scaling.errors import InputError, RunsWarning
+from bayes_scaling.errors import InputError
 from bayes_scaling.models.spec import Spec, load_spec, spec_from_dict, spec_to_dict
 from bayes_scaling.progress import working
 from bayes_scaling.runs.check import check_runs
@@ -158,10 +157,7 @@ def calibrate_one(task: Mapping[str, Any]) -> dict[str, Any]:
     spec, design = spec_from_dict(task["spec"]), check_runs(pd.DataFrame(task["design"]))
     runs, centre = design.assign(loss=task["losses"]), design["loss"].to_numpy(float)
     compiled = _compiled(json.dumps(task["spec"]), json.dumps(task["design"]))
-    with warnings.catch_warnings():
-        # Losses that a prior predicts need not be such as anybody has seen.
-        warnings.simplefilter("ignore", RunsWarning)
-        model = build_model(runs, spec, centre_loss=centre)
+    model = build_model(runs, spec, centre_loss=centre)
     sampling = Sampling(**task["sampling"], seed=task["seed"], cores=1)
     posterior, stats = draw_posterior(model, sampling, compiled=with_model_data(compiled, model))
     rhat = arviz_stats.rhat(posterior)
