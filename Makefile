@@ -7,7 +7,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check
 # One thread a process: the tests already run one process a core.
 one_thread := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
-.PHONY: help setup demo test test-slow test-pocket check format benchmarks constraints clean
+.PHONY: help setup demo test test-slow test-pocket check format docs docs-run notebooks benchmarks constraints clean
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,16 @@ format: $(installed) ## Format the code and repair what lint can
 	@$(bin)/ruff format .
 	@$(bin)/ruff check --fix .
 
+docs: $(installed) ## Build the documentation into docs/_build/html; a warning is an error
+	@$(bin)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs docs/_build/html
+
+docs-run: $(installed) ## Run what the documentation shows, and store what is printed, and its picture
+	@$(bin)/python tools/run-docs --write
+	@$(bin)/bayes-scaling demo --output build --json > /dev/null && cp build/optimum.png docs/images/
+
+notebooks: $(installed) ## Run the notebooks, and store them with what they show
+	@$(bin)/python tools/run-notebooks notebooks/*.ipynb
+
 benchmarks: $(installed) ## Measure against what one would run instead
 	@$(bin)/python benchmarks/run.py
 
@@ -67,5 +77,5 @@ constraints: ## Renew constraints.txt from a clean environment
 	mv "$$scratch/constraints.txt" constraints.txt
 
 clean: ## Remove the environment, builds, caches and what the demo wrote
-	@rm -rf .venv .venv-study build dist demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf .venv .venv-study build dist demo-output docs/_build docs/generated .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -43,6 +43,7 @@ _HOME = {
     "backtest": "checks.backtest",
     "residuals": "checks.residuals",
     "interval": "intervals",
+    "table": "tables",
     "plot_backtest": "plots.backtest",
     "plot_calibrate": "plots.calibrate",
     "plot_check": "plots.check",

@@ -115,6 +115,11 @@ def format_share(value: float, digits: int = 3) -> str:
     return f"{100 * value:.{digits}g} %"
 
 
+def format_plain(value: float) -> str:
+    """Write a number with four significant digits."""
+    return f"{value:.4g}"
+
+
 def shorten(value: object, length: int = 40) -> str:
     """Show a value as an error message quotes it: its repr, cut where it is long."""
     text = repr(value)

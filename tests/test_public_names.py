@@ -16,6 +16,12 @@ def test_every_public_name_is_there_and_documented(name: str):
     assert name in dir(bayes_scaling)
 
 
+@pytest.mark.parametrize("name", [name for name in bayes_scaling.__all__ if name.startswith("plot_")])
+def test_every_figure_goes_where_its_caller_says(name: str):
+    taken = inspect.signature(getattr(bayes_scaling, name)).parameters
+    assert "ax" in taken or "figsize" in taken
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         bayes_scaling.fitt  # noqa: B018

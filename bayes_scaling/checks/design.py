@@ -7,7 +7,7 @@ import pandas as pd
 
 from bayes_scaling.approaches.isoflop import BUDGETS_NEEDED, STATUSES, TOO_FEW, USABLE, approach_2
 from bayes_scaling.checks.findings import Finding
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity
 from bayes_scaling.runs.budgets import isoflop_profiles
 from bayes_scaling.runs.doubts import one_path
 
@@ -107,7 +107,7 @@ def _profiles(tables: dict[str, pd.DataFrame]) -> list[Finding]:
         if enough.sum() < BUDGETS_NEEDED:
             few.append(name)
         unusable = [
-            f"{format_quantity(budget)} ({why})"
+            f"{format_flops(budget)} ({why})"
             for budget, why in zip(found["budget"].values, status, strict=True)
             if why not in (STATUSES[USABLE], STATUSES[TOO_FEW])
         ]

@@ -119,8 +119,8 @@ def _cut(recipe: str, runs: pd.DataFrame, cuts: Sequence[float] | None) -> tuple
     if cuts is None:
         scored = _spread(_enough(usable, flops), MOST_CUTS)
     else:
-        # The last level up to a cut is where the fitted runs end.
-        below = [[level for level in usable if level <= cut] for cut in cuts]
+        # The last level up to a cut is where the fitted runs end; runs may exceed a nominal compute a bit.
+        below = [[level for level in usable if level <= cut * (1 + _SAME)] for cut in cuts]
         scored = [levels_below[-1] for levels_below in below if levels_below]
     if not scored:
         return (

@@ -11,7 +11,7 @@ from bayes_scaling.arviz_calls import power_scaling
 from bayes_scaling.checks.findings import Finding
 from bayes_scaling.models.spec import spec_from_dict
 from bayes_scaling.planning.optimum import optimum
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops
 from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.log_prior import log_prior
 
@@ -100,7 +100,7 @@ def sensitivity_findings(fit: xr.DataTree, compute: float) -> list[Finding]:
 
 def _finding(check: str, names: tuple[str, ...], found: Sensitivity, compute: float) -> Finding:
     named = [name for name in names if name in found.prior]
-    at = f" at {format_quantity(compute)} FLOP"
+    at = f" at {format_flops(compute)} FLOP"
     said, conflict = [], False
     for name in named:
         sensitivity, likelihood, shift, narrowing = (np.atleast_1d(of[name].to_numpy()) for of in found)

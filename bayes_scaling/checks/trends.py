@@ -15,7 +15,7 @@ from bayes_scaling.checks.deviations import (
 )
 from bayes_scaling.checks.findings import LEVEL, Finding
 from bayes_scaling.checks.residuals import Predicted
-from bayes_scaling.quantities import format_quantity
+from bayes_scaling.quantities import format_flops, format_quantity
 
 MOST = 10.0
 """Factor between noise here and there beyond which the estimate of it says no more than that it is large."""
@@ -113,7 +113,7 @@ def _trend(found: Evidence, residuals: xr.Dataset, name: str, recipes: list[str]
         check,
         False,
         f"the losses{whose} bend away from the law along {words} (p = {p_value:.1g}, {tested}): by "
-        f"{100 * worst.size[at]:+.2g} % at {format_quantity(values[at])} {unit}",
+        f"{100 * worst.size[at]:+.2g} % at {_written(values[at], unit)}",
         "the law is not quite of this form, or some runs differ in more than size and tokens: look at "
         "plot_residuals; leave out early or under-tuned runs, or fit another model; do not trust what is "
         "extrapolated",
@@ -150,13 +150,14 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
         return Finding(check, True, text, "", p_value)
     # To first order only, and so no measure of what is very large.
     factor = float(np.exp(min(np.ptp(worst.size), np.log(MOST))))
-    at, there = (format_quantity(values[int(end(worst.size))]) for end in (np.argmax, np.argmin))
+    unit = PROPERTIES[name][2]
+    at, there = (_written(values[int(end(worst.size))], unit) for end in (np.argmax, np.argmin))
     whose = f" of recipe {recipe!r}" if recipe else ""
     return Finding(
         check,
         False,
         f"the noise{whose} is not what the model says along {PROPERTIES[name][1]} (p = {p_value:.1g}): some "
-        f"{factor:.2g} times larger{' or more' if factor >= MOST else ''} at {at} {PROPERTIES[name][2]} "
+        f"{factor:.2g} times larger{' or more' if factor >= MOST else ''} at {at} "
         f"than at {there}, so that intervals are too narrow at the one and too wide at the other",
         'let the noise change with compute: growth = "compute" under [noise] in the spec'
         if name == "compute"
@@ -179,3 +180,7 @@ def _worst(
         return next(iter(tests.values())), "", np.nan
     name = min(known, key=lambda name: known[name].p_value)
     return known[name], name, min(known[name].p_value * len(known), 1.0)
+
+
+def _written(value: float, unit: str) -> str:
+    return f"{(format_flops if unit == 'FLOP' else format_quantity)(value)} {unit}"

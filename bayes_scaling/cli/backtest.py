@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def backtest(
     runs: options.Runs,
-    model: Annotated[str, typer.Option(help="Model spec: a name or a TOML file.")] = "parametric",
+    model: Annotated[
+        str,
+        typer.Option(help="Model spec: a name or a TOML file.", autocompletion=options.complete_model),
+    ] = "parametric",
     cuts: Annotated[
         list[str] | None,
         typer.Option(help="Where to cut, in FLOPs, as 3e19,1e20; chosen by the runs unless given."),

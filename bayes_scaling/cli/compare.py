@@ -27,7 +27,8 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Also sample this model; again for more. Unless given: parametric, or of several recipes "
-            "parametric-recipes."
+            "parametric-recipes.",
+            autocompletion=options.complete_model,
         ),
     ] = None,
     fit: Annotated[

@@ -11,7 +11,9 @@ from bayes_scaling.cli import options
 
 app = typer.Typer(help="The named sets of runs: list, show, fetch.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="Name of a set, as `data list` shows it.")]
+Name = Annotated[
+    str, typer.Argument(help="Name of a set, as `data list` shows it.", autocompletion=options.complete_set)
+]
 
 
 @app.command("list")

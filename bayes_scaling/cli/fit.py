@@ -13,7 +13,10 @@ from bayes_scaling.cli import options
 def fit(
     runs: options.Runs,
     model: Annotated[
-        str, typer.Option(help="Name of a model spec, or the path of a TOML file.")
+        str,
+        typer.Option(
+            help="Name of a model spec, or the path of a TOML file.", autocompletion=options.complete_model
+        ),
     ] = "parametric",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the fit here (netCDF).")

@@ -67,18 +67,20 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options that stand before the command."""
+    """Options that stand before the command; `--debug`, which `main` takes out, may stand anywhere."""
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
     # Imports make many objects and hardly any rubbish: looking for it less often saves a tenth of a second.
     gc.set_threshold(100_000)
-    debug = "--debug" in sys.argv[1:2]
+    # Who needs it adds it to the line that has just failed: at its end.
+    arguments = [each for each in sys.argv[1:] if each != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
     # A plain function in place of a plain function: this is how Python means it to be replaced.
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
-        app()
+        app(args=arguments)
     except (InputError, NotConvergedError) as error:
         _fail(error, str(error), WRONG_INPUT, debug)
     except BayesScalingError as error:
@@ -88,7 +90,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except Exception as error:
-        hint = "this is a bug; `bayes-scaling --debug COMMAND …` shows where it happened"
+        hint = "this is a bug; with --debug the same command shows where it happened"
         _fail(error, f"{type(error).__name__}: {error} ({hint})", FAILED, debug)
 
 

@@ -13,9 +13,27 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import PROB
 from bayes_scaling.quantities import parse_quantity
 
+
+def complete_set(incomplete: str) -> list[str]:
+    """Named sets that begin so, for a shell to complete; where there is none it completes files."""
+    from bayes_scaling.runs.datasets import dataset_names
+
+    return [name for name in dataset_names() if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Model specs that ship and begin so, likewise."""
+    from bayes_scaling.models.spec import list_specs
+
+    return [name for name in list_specs() if name.startswith(incomplete)]
+
+
 Runs = Annotated[
     str,
-    typer.Argument(help="Table of runs (.csv, .tsv, .parquet, .jsonl), or the name of a set: `data list`."),
+    typer.Argument(
+        help="Table of runs (.csv, .tsv, .parquet, .jsonl), or the name of a set: `data list`.",
+        autocompletion=complete_set,
+    ),
 ]
 Columns = Annotated[
     list[str] | None, typer.Option(help='Columns by other names: params="Model Size",tokens=D.')

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.quantities import format_flops, format_quantity, format_share
+from bayes_scaling.quantities import format_flops, format_plain, format_quantity, format_share
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -225,11 +225,6 @@ def warn_of_extrapolation(answers: list[dict[str, Any]]) -> None:
 def format_interval(value: dict[str, float], write: Callable[[float], str]) -> str:
     """Write the ends of an interval with a dash between them: 58.7B to 93.5B in half the room."""
     return f"{write(value['low'])}\N{EN DASH}{write(value['high'])}"
-
-
-def format_plain(value: float) -> str:
-    """Write a number with four significant digits."""
-    return f"{value:.4g}"
 
 
 QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {

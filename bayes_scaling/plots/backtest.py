@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_backtest(backtest: xr.Dataset) -> np.ndarray:
+def plot_backtest(
+    backtest: xr.Dataset, *, figsize: tuple[float, float] = (2.1 * SIZE[0], SIZE[1])
+) -> np.ndarray:
     """Draw how well larger runs were predicted.
 
     Parameters
     ----------
     backtest : Dataset
         From `backtest`.
+    figsize : tuple of float
+        Width and height in inches.
 
     Returns
     -------
@@ -39,7 +43,7 @@ def plot_backtest(backtest: xr.Dataset) -> np.ndarray:
         raise InputError("plot_backtest takes the Dataset that backtest returns")
     import matplotlib.pyplot as plt
 
-    _, axes = plt.subplots(1, 3, figsize=(2.1 * SIZE[0], SIZE[1]), layout="constrained")
+    _, axes = plt.subplots(1, 3, figsize=figsize, layout="constrained")
     _coverage(axes[0], backtest)
     _errors(axes[1], backtest)
     _pit(axes[2], backtest)

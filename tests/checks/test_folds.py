@@ -59,6 +59,12 @@ def test_given_cuts_end_at_the_runs_below_them():
     assert [f"{cut:.0e}" for cut in scored] == ["1e+19", "3e+19"]
 
 
+def test_a_cut_at_a_nominal_budget_takes_the_runs_that_exceed_it_a_bit():
+    runs = study([1e18, 3e18, 1e19, 3e19, 1e20])
+    above = runs.assign(flops=runs["flops"] * 1.001, tokens=runs["tokens"] * 1.001)
+    assert [f"{fold.cut:.3e}" for fold in folds(above, [3e19]) if fold.scored] == ["3.003e+19"]
+
+
 def test_recipes_are_cut_by_themselves():
     one, other = study([1e18, 3e18, 1e19, 3e19]), study([1e18, 3e18, 1e19], seed=1)
     both = pd.concat([one.assign(recipe="one"), other.assign(recipe="other")]).drop(columns="run_id")

@@ -176,8 +176,9 @@ def test_a_wrong_request_ends_with_code_2_and_one_clear_message(tmp_path, argume
     assert "Traceback" not in done.stderr
 
 
-def test_a_traceback_comes_only_when_asked_for():
-    done = run("--debug", "optimum", "none.nc")
+@pytest.mark.parametrize("line", ["--debug optimum none.nc", "optimum none.nc --debug"])
+def test_a_traceback_comes_only_when_asked_for(line: str):
+    done = run(*line.split())
     assert done.returncode == 2
     assert "Traceback" in done.stderr
 
