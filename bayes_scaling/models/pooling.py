@@ -77,12 +77,11 @@ def population(
     """
     prior = spec.priors[name]
     near_zero = name.endswith("_scatter")
-    if not several:
-        start = _start(name, estimates)
-        return prior_variable(name, prior, near_zero=near_zero, start=start)
-    how = spec.pooling[name]
+    how = spec.pooling[name] if several else "none"
     if how == "none":
-        return prior_variable(name, prior, dim="recipe", near_zero=near_zero)
+        start = _start(name, estimates)
+        dim = "recipe" if several else None
+        return prior_variable(name, prior, dim=dim, near_zero=near_zero, start=start)
     if how == "full":
         own_name = f"{name}_typical" if name in SHIFTED else name
         return prior_variable(own_name, prior, of=name, near_zero=near_zero)
@@ -99,6 +98,7 @@ def population(
     def density(value: Any, *_: Any) -> Any:
         return pm.logp(distribution(), link.backward(value)) + link.log_slope(value)
 
+    anchored = Anchored(float(draws.mean()), float(draws.std()))
     typical = pm.CustomDist(
         f"{name}_typical{link.suffix}",
         spread,
@@ -107,7 +107,8 @@ def population(
         dist=random,
         logp=density,
         signature="(),(r),(r)->()",
-        default_transform=Anchored(float(draws.mean()), float(draws.std())),
+        support_point=lambda _variable, _size, *inputs: anchored.middle(*inputs)[0],
+        default_transform=anchored,
     )
     return typical if not link.suffix else pm.Deterministic(f"{name}_typical", link.backward(typical))
 
@@ -165,17 +166,18 @@ def own_values(
 
 
 def _start(name: str, estimates: Estimates | None) -> Any:
-    """Draw about what the runs say of one recipe's parameter, twice as far as they can be wrong.
+    """Draw about what the runs say of each recipe's parameter, twice as far as they can be wrong.
 
     From the priors alone a chain may find a mode without mass, such as minima on the wrong side of every run,
     and stay there.
     """
-    (estimate,), (error,) = (estimates or {}).get(name, ([0.0], [UNKNOWN]))
-    if error >= UNKNOWN:
+    estimate, error = (estimates or {}).get(name, (np.zeros(1), np.full(1, UNKNOWN)))
+    if (error >= UNKNOWN).any():
         return None
+    dims = "recipe" if len(error) > 1 else None
     middle, width = (
-        pm.Data(f"{name}_start{suffix}", value)
-        for suffix, value in (("", estimate), ("_sd", 2 * min(error, 0.25)))
+        pm.Data(f"{name}_start{suffix}", values if dims else values[0], dims=dims)
+        for suffix, values in (("", estimate), ("_sd", 2 * np.minimum(error, 0.25)))
     )
     return _LINKS[LINKS.get(name, "log")].backward(pm.Normal.dist(middle, width))
 

@@ -62,9 +62,18 @@ def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.n
         dist=normal,
         logp=density,
         signature="(),(),(),()->()",
+        # Chains start about the middle of the coordinates: from the prior's alone, which is PyMC's way, a well
+        # known element would be thousands of its errors away.
+        support_point=lambda _variable, _size, *inputs: _together(*inputs)[0],
         default_transform=Whitened(),
         dims=dim,
     )
+
+
+def _together(mu: Any, sigma: Any, estimate: Any, error: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of two Normal sources together."""
+    own, prior = error**2, sigma**2
+    return (estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
 
 
 class Whitened(Transform):
@@ -89,9 +98,7 @@ class Whitened(Transform):
 
     def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
         # After the size.
-        mu, sigma, estimate, error = inputs[1:5]
-        own, prior = error**2, sigma**2
-        return (estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
+        return _together(*inputs[1:5])
 
 
 class NearZero(Transform):
@@ -160,7 +167,10 @@ class Anchored(Transform):
 
     def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
         # After the size come the spread, and the groups' estimates and errors.
-        spread, estimate, error = inputs[1:4]
+        return self.middle(*inputs[1:4])
+
+    def middle(self, spread: Any, estimate: Any, error: Any) -> tuple[Any, Any]:
+        """Mean and standard deviation that the coordinate is relative to."""
         weight = 1 / (spread**2 + error**2)
         total = self.sd**-2 + weight.sum()
         return (self.mean * self.sd**-2 + (weight * estimate).sum()) / total, 1 / pt.sqrt(total)
