@@ -43,6 +43,9 @@ _LINKS = {
     ),
 }
 
+BENT = ("alpha", "beta")
+"""Parameters that runs may tell to be small without telling how small: see `whitened.Bent`."""
+
 type Estimates = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By parameter: estimates of each recipe by its own runs and their errors, on the link scale."""
 
@@ -76,15 +79,15 @@ def population(
         A scalar, or dims ("recipe",) where nothing is pooled: each recipe's own.
     """
     prior = spec.priors[name]
-    near_zero = name.endswith("_scatter")
+    coordinate = {"near_zero": name.endswith("_scatter"), "bent": name in BENT}
     how = spec.pooling[name] if several else "none"
     if how == "none":
         start = _start(name, estimates)
         dim = "recipe" if several else None
-        return prior_variable(name, prior, dim=dim, near_zero=near_zero, start=start)
+        return prior_variable(name, prior, dim=dim, start=start, **coordinate)
     if how == "full":
         own_name = f"{name}_typical" if name in SHIFTED else name
-        return prior_variable(own_name, prior, of=name, near_zero=near_zero)
+        return prior_variable(own_name, prior, of=name, **coordinate)
     link = _LINKS[LINKS.get(name, "log")]
     spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"], near_zero=True)
     estimate, error = _estimates_of(name, estimates)
@@ -161,6 +164,7 @@ def own_values(
         estimate=estimate,
         error=error,
         dim="recipe",
+        bent=float(np.median(prior_draws(name, spec.priors[name]))) if name in BENT else None,
     )
     return own if not link.suffix else pm.Deterministic(name, link.backward(own), dims="recipe")
 

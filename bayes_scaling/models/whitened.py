@@ -23,7 +23,16 @@ UNKNOWN = 1e3
 """Error of an estimate that a group's data do not give, in units far beyond any spread of groups."""
 
 
-def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.ndarray, dim: str) -> Any:
+def whitened_normal(
+    name: str,
+    mean: Any,
+    sd: Any,
+    *,
+    estimate: Any,
+    error: np.ndarray,
+    dim: str,
+    bent: float | None = None,
+) -> Any:
     """Add a vector with a Normal prior to the model being built, sampled in coordinates without a funnel.
 
     Parameters
@@ -38,6 +47,8 @@ def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.n
         Of the estimates; `UNKNOWN` where the data say nothing.
     dim : str
         Name of its dimension.
+    bent : float, optional
+        Of the logarithm of a positive parameter: the scale at which its coordinate bends; see `Bent`.
 
     Returns
     -------
@@ -65,7 +76,7 @@ def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.n
         # Chains start about the middle of the coordinates: from the prior's alone, which is PyMC's way, a well
         # known element would be thousands of its errors away.
         support_point=lambda _variable, _size, *inputs: _together(*inputs)[0],
-        default_transform=Whitened(),
+        default_transform=Whitened(bent),
         dims=dim,
     )
 
@@ -76,29 +87,71 @@ def _together(mu: Any, sigma: Any, estimate: Any, error: Any) -> tuple[Any, Any]
     return (estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
 
 
+class Bent(Transform):
+    """Transform of a positive parameter: its logarithm far below a scale, a straight line far above it.
+
+    What runs tell of an exponent is how large it is, not what power of ten: on the logarithm alone a
+    posterior that reaches towards zero has an endless tail.
+
+    Parameters
+    ----------
+    scale : float
+        Where it bends.
+    """
+
+    name = "bent"
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def forward(self, value: Any, *_: Any) -> Any:
+        """From the parameter to the sampler's coordinate."""
+        return pt.log(pt.expm1(value / self.scale))
+
+    def backward(self, value: Any, *_: Any) -> Any:
+        """From the sampler's coordinate to the parameter."""
+        return self.scale * pt.softplus(value)
+
+    def log_jac_det(self, value: Any, *_: Any) -> Any:
+        """Logarithm of the slope of `backward`."""
+        return np.log(self.scale) - pt.softplus(-value)
+
+
 class Whitened(Transform):
     """Transform of a vector with a Normal prior, one element a group; inputs as in `whitened_normal`."""
 
     name = "whitened"
 
+    def __init__(self, bent: float | None = None) -> None:
+        self.bent = None if bent is None else Bent(bent)
+
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From the parameter to the sampler's coordinate."""
-        mean, sd = self._together(inputs)
-        return (value - mean) / sd
+        # After the size.
+        mean, sd = _together(*inputs[1:5])
+        if self.bent is None:
+            return (value - mean) / sd
+        return (self.bent.forward(pt.exp(value)) - self.bent.forward(pt.exp(mean))) / self._bent_sd(mean, sd)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From the sampler's coordinate to the parameter."""
-        mean, sd = self._together(inputs)
-        return mean + sd * value
+        mean, sd = _together(*inputs[1:5])
+        if self.bent is None:
+            return mean + sd * value
+        return pt.log(self.bent.backward(self.bent.forward(pt.exp(mean)) + self._bent_sd(mean, sd) * value))
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Logarithm of the slope of `backward`."""
-        _, sd = self._together(inputs)
-        return pt.log(sd) + pt.zeros_like(value)
+        mean, sd = _together(*inputs[1:5])
+        if self.bent is None:
+            return pt.log(sd) + pt.zeros_like(value)
+        sd = self._bent_sd(mean, sd)
+        at = self.bent.forward(pt.exp(mean)) + sd * value
+        return pt.log(sd) + self.bent.log_jac_det(at) - pt.log(self.bent.backward(at))
 
-    def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
-        # After the size.
-        return _together(*inputs[1:5])
+    def _bent_sd(self, mean: Any, sd: Any) -> Any:
+        """Bring a standard deviation of the logarithm to the bent coordinate, where it is straight."""
+        return sd * pt.exp(mean - self.bent.log_jac_det(self.bent.forward(pt.exp(mean))))
 
 
 class NearZero(Transform):
