@@ -73,8 +73,8 @@ def whitened_normal(
         dist=normal,
         logp=density,
         signature="(),(),(),()->()",
-        # Chains start about the middle of the coordinates: from the prior's alone, which is PyMC's way, a well
-        # known element would be thousands of its errors away.
+        # Chains start about the middle of the coordinates. At the prior's, which is PyMC's way, a well known
+        # element would be thousands of its errors away.
         support_point=lambda _variable, _size, *inputs: _together(*inputs)[0],
         default_transform=Whitened(bent),
         dims=dim,
