@@ -79,15 +79,15 @@ def population(
         A scalar, or dims ("recipe",) where nothing is pooled: each recipe's own.
     """
     prior = spec.priors[name]
-    coordinate = {"near_zero": name.endswith("_scatter"), "bent": name in BENT}
+    near_zero, bent = name.endswith("_scatter"), name in BENT
     how = spec.pooling[name] if several else "none"
     if how == "none":
         start = _start(name, estimates)
         dim = "recipe" if several else None
-        return prior_variable(name, prior, dim=dim, start=start, **coordinate)
+        return prior_variable(name, prior, dim=dim, near_zero=near_zero, bent=bent, start=start)
     if how == "full":
         own_name = f"{name}_typical" if name in SHIFTED else name
-        return prior_variable(own_name, prior, of=name, **coordinate)
+        return prior_variable(own_name, prior, of=name, near_zero=near_zero, bent=bent)
     link = _LINKS[LINKS.get(name, "log")]
     spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"], near_zero=True)
     estimate, error = _estimates_of(name, estimates)

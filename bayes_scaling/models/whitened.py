@@ -118,7 +118,7 @@ class Bent(Transform):
 
 
 class Whitened(Transform):
-    """Transform of a vector with a Normal prior, one element a group; inputs as in `whitened_normal`."""
+    """Transform of a vector with a Normal prior, one element a group; given what `whitened_normal` is."""
 
     name = "whitened"
 
@@ -127,31 +127,31 @@ class Whitened(Transform):
 
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From the parameter to the sampler's coordinate."""
-        # After the size.
-        mean, sd = _together(*inputs[1:5])
-        if self.bent is None:
-            return (value - mean) / sd
-        return (self.bent.forward(pt.exp(value)) - self.bent.forward(pt.exp(mean))) / self._bent_sd(mean, sd)
+        middle, sd = self._middle(inputs)
+        return ((value if self.bent is None else self.bent.forward(pt.exp(value))) - middle) / sd
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From the sampler's coordinate to the parameter."""
-        mean, sd = _together(*inputs[1:5])
-        if self.bent is None:
-            return mean + sd * value
-        return pt.log(self.bent.backward(self.bent.forward(pt.exp(mean)) + self._bent_sd(mean, sd) * value))
+        middle, sd = self._middle(inputs)
+        at = middle + sd * value
+        return at if self.bent is None else pt.log(self.bent.backward(at))
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Logarithm of the slope of `backward`."""
-        mean, sd = _together(*inputs[1:5])
+        middle, sd = self._middle(inputs)
         if self.bent is None:
             return pt.log(sd) + pt.zeros_like(value)
-        sd = self._bent_sd(mean, sd)
-        at = self.bent.forward(pt.exp(mean)) + sd * value
+        at = middle + sd * value
         return pt.log(sd) + self.bent.log_jac_det(at) - pt.log(self.bent.backward(at))
 
-    def _bent_sd(self, mean: Any, sd: Any) -> Any:
-        """Bring a standard deviation of the logarithm to the bent coordinate, where it is straight."""
-        return sd * pt.exp(mean - self.bent.log_jac_det(self.bent.forward(pt.exp(mean))))
+    def _middle(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Mean and standard deviation of both sources together, on the scale that is straight."""
+        # After the size.
+        mean, sd = _together(*inputs[1:5])
+        if self.bent is None:
+            return mean, sd
+        at = self.bent.forward(pt.exp(mean))
+        return at, sd * pt.exp(mean - self.bent.log_jac_det(at))
 
 
 class NearZero(Transform):
