@@ -120,7 +120,7 @@ def build_isoflop(runs: pd.DataFrame, spec: Spec, *, centre_loss: np.ndarray | N
             pt.log(own["kappa"]) + own["kappa_slope"] * at_budget,
         )
         # Where a profile has its minimum depends on the skew that it is fitted with.
-        exponents = [pt.log(own[name]) for name in ("alpha", "beta") if name in own]
+        exponents = [own[name] for name in ("alpha", "beta") if name in own]
 
         def by_skew(level: str, estimate: np.ndarray, slopes: np.ndarray) -> Any:
             given = pm.Data(f"{level}_estimate", estimate, dims=dim)
@@ -232,7 +232,7 @@ def _law(spec: Spec, centre: isoflop.Reference, estimates: Estimates, *, several
 def _estimates(
     centre: isoflop.Reference, log_loss: np.ndarray, *, skewed: bool, growing: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Estimates]:
-    """Estimate every profile, at log alpha = log beta = 0 and how it moves with them, and every recipe."""
+    """Estimate every profile, carried to alpha = beta = 0 and how it moves with them, and every recipe."""
     levels, errors, slopes, by_recipe = [], [], [], []
     for i in range(len(centre.recipes)):
         rows, profiles = centre.recipe == i, centre.profile_recipe == i
@@ -244,7 +244,7 @@ def _estimates(
             skewed=skewed,
             growing=growing,
         )
-        levels.append(found.levels - found.slopes @ found.skew)
+        levels.append(found.levels - found.slopes @ np.exp(found.skew))
         errors.append(found.errors)
         slopes.append(found.slopes)
         by_recipe.append(recipe_estimates(found, centre.log_compute_budget[profiles]))

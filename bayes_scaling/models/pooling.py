@@ -43,6 +43,9 @@ _LINKS = {
     ),
 }
 
+BENT = ("alpha", "beta")
+"""Parameters that runs may tell to be small without telling how small: see `whitened.Bent`."""
+
 type Estimates = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """By parameter: estimates of each recipe by its own runs and their errors, on the link scale."""
 
@@ -76,16 +79,15 @@ def population(
         A scalar, or dims ("recipe",) where nothing is pooled: each recipe's own.
     """
     prior = spec.priors[name]
-    near_zero = name.endswith("_scatter")
-    if not several:
-        start = _start(name, estimates)
-        return prior_variable(name, prior, near_zero=near_zero, start=start)
-    how = spec.pooling[name]
+    near_zero, bent = name.endswith("_scatter"), name in BENT
+    how = spec.pooling[name] if several else "none"
     if how == "none":
-        return prior_variable(name, prior, dim="recipe", near_zero=near_zero)
+        start = _start(name, estimates)
+        dim = "recipe" if several else None
+        return prior_variable(name, prior, dim=dim, near_zero=near_zero, bent=bent, start=start)
     if how == "full":
         own_name = f"{name}_typical" if name in SHIFTED else name
-        return prior_variable(own_name, prior, of=name, near_zero=near_zero)
+        return prior_variable(own_name, prior, of=name, near_zero=near_zero, bent=bent)
     link = _LINKS[LINKS.get(name, "log")]
     spread = prior_variable(f"{name}_spread", spec.priors[f"{name}_spread"], near_zero=True)
     estimate, error = _estimates_of(name, estimates)
@@ -99,6 +101,7 @@ def population(
     def density(value: Any, *_: Any) -> Any:
         return pm.logp(distribution(), link.backward(value)) + link.log_slope(value)
 
+    anchored = Anchored(float(draws.mean()), float(draws.std()))
     typical = pm.CustomDist(
         f"{name}_typical{link.suffix}",
         spread,
@@ -107,7 +110,8 @@ def population(
         dist=random,
         logp=density,
         signature="(),(r),(r)->()",
-        default_transform=Anchored(float(draws.mean()), float(draws.std())),
+        support_point=lambda _variable, _size, *inputs: anchored.middle(*inputs)[0],
+        default_transform=anchored,
     )
     return typical if not link.suffix else pm.Deterministic(f"{name}_typical", link.backward(typical))
 
@@ -160,22 +164,24 @@ def own_values(
         estimate=estimate,
         error=error,
         dim="recipe",
+        bent=float(np.median(prior_draws(name, spec.priors[name]))) if name in BENT else None,
     )
     return own if not link.suffix else pm.Deterministic(name, link.backward(own), dims="recipe")
 
 
 def _start(name: str, estimates: Estimates | None) -> Any:
-    """Draw about what the runs say of one recipe's parameter, twice as far as they can be wrong.
+    """Draw about what the runs say of each recipe's parameter, twice as far as they can be wrong.
 
     From the priors alone a chain may find a mode without mass, such as minima on the wrong side of every run,
     and stay there.
     """
-    (estimate,), (error,) = (estimates or {}).get(name, ([0.0], [UNKNOWN]))
-    if error >= UNKNOWN:
+    estimate, error = (estimates or {}).get(name, (np.zeros(1), np.full(1, UNKNOWN)))
+    if (error >= UNKNOWN).any():
         return None
+    dims = "recipe" if len(error) > 1 else None
     middle, width = (
-        pm.Data(f"{name}_start{suffix}", value)
-        for suffix, value in (("", estimate), ("_sd", 2 * min(error, 0.25)))
+        pm.Data(f"{name}_start{suffix}", values if dims else values[0], dims=dims)
+        for suffix, values in (("", estimate), ("_sd", 2 * np.minimum(error, 0.25)))
     )
     return _LINKS[LINKS.get(name, "log")].backward(pm.Normal.dist(middle, width))
 

@@ -15,7 +15,7 @@ from pymc.distributions.transforms import LogTransform
 from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.spec import Prior
-from bayes_scaling.models.whitened import NearZero
+from bayes_scaling.models.whitened import Bent, NearZero
 
 
 def prior_variable(
@@ -25,6 +25,7 @@ def prior_variable(
     *,
     of: str | None = None,
     near_zero: bool = False,
+    bent: bool = False,
     start: Any = None,
 ) -> Any:
     """Add a random variable with this prior to the model being built.
@@ -41,6 +42,8 @@ def prior_variable(
         Parameter whose prior it is in the spec, if that has another name.
     near_zero : bool
         Sample it in coordinates for what may be nothing at all; see `NearZero`.
+    bent : bool
+        Sample it in coordinates that are bent at the prior's median; see `Bent`.
     start : TensorVariable, optional
         Where chains start, drawn anew for each; near the prior's centre unless given.
 
@@ -58,7 +61,7 @@ def prior_variable(
     shape = () if dim is None else (len(pm.modelcontext(None).coords[dim]),)
     _check_prior(of or name, *_frozen(prior), shape)
     distribution = _distributions()[prior.dist]
-    transform = _near_zero(*_frozen(prior)) if near_zero else None
+    transform = _coordinate(*_frozen(prior), near_zero=near_zero) if near_zero or bent else None
     given = {} if transform is None else {"default_transform": transform}
     return distribution(name, **prior.parameters, dims=dim, initval=start, **given)
 
@@ -195,14 +198,15 @@ def _check_prior(name: str, dist: str, parameters: _Parameters, shape: tuple[int
 
 
 @cache
-def _near_zero(dist: str, parameters: _Parameters) -> NearZero | None:
+def _coordinate(dist: str, parameters: _Parameters, *, near_zero: bool) -> NearZero | Bent | None:
     """Coordinate for a prior on all positive numbers; None for any other, which keeps its own."""
     prior = Prior(dist, dict(parameters))
     with pm.Model(model=None) as alone:
         variable = prior_variable("alone", prior)
     if not isinstance(alone.rvs_to_transforms[variable], LogTransform):
         return None
-    return NearZero(float(np.median(prior_draws("alone", prior))) / np.log(2))
+    median = float(np.median(prior_draws("alone", prior)))
+    return NearZero(median / np.log(2)) if near_zero else Bent(median)
 
 
 def _parameter_names(distribution: type[pm.Distribution]) -> list[str]:

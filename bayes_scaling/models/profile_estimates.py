@@ -26,6 +26,10 @@ _SKEW_SD = 0.5
 """… give or take this."""
 
 
+_IRREDUCIBLE_SD = 1.0
+"""The same of the logit of the irreducible share, about 0."""
+
+
 class ProfileEstimates(NamedTuple):
     """Estimates of the profiles of one recipe, and the errors that they have by their own runs."""
 
@@ -34,7 +38,8 @@ class ProfileEstimates(NamedTuple):
     errors: np.ndarray
     """Given the skew; dims ("level", "profile"); `UNKNOWN` there."""
     slopes: np.ndarray
-    """By how much the estimates move with log alpha and log beta; dims ("level", "profile", "exponent")."""
+    """By how much the estimates move with alpha and beta; dims ("level", "profile", "exponent"). As far as
+    runs leave these open, estimates move nearly in proportion to them, and not to their logarithms."""
     skew: np.ndarray
     """log alpha and log beta; empty of parabolas."""
     skew_errors: np.ndarray
@@ -119,7 +124,7 @@ def profile_estimates(
         inverse = np.linalg.pinv(own)
         levels[:, number] = point[: 3 * len(known)].reshape(3, -1)[:, i]
         errors[:, number] = np.sqrt(np.diag(inverse @ inverse.T))
-        slopes[:, number] = -inverse @ found.jac[:, 3 * len(known) :]
+        slopes[:, number] = -inverse @ found.jac[:, 3 * len(known) :] * np.exp(-point[3 * len(known) :])
     skew_errors = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)))[3 * len(known) :]
     lost = ~(np.abs(levels) < _REACH).all(axis=0) | (errors > 10).any(axis=0)
     levels[:, lost], errors[:, lost], slopes[:, lost] = 0, UNKNOWN, 0
@@ -143,18 +148,11 @@ def recipe_estimates(found: ProfileEstimates, log_compute: np.ndarray) -> dict[s
         Estimate and error of what the profiles determine.
     """
     estimates: dict[str, tuple[float, float]] = {}
-    for level, names in enumerate(
-        (("params_ratio", "a"), ("loss_ratio", "loss_slope"), ("kappa", "kappa_slope"))
-    ):
+    for level, names in ((0, ("params_ratio", "a")), (2, ("kappa", "kappa_slope"))):
         line = _line(log_compute, found.levels[level], found.errors[level])
-        if line is None:
-            continue
-        values, errors = line
-        if names[1] == "loss_slope":
-            if values[1] >= 0:
-                continue
-            values[1], errors[1] = np.log(-values[1]), errors[1] / -values[1]
-        estimates |= {name: (values[i], errors[i]) for i, name in enumerate(names)}
+        if line is not None:
+            estimates |= {name: (line[0][i], line[1][i]) for i, name in enumerate(names)}
+    estimates |= _frontier(log_compute, found.levels[1], found.errors[1])
     if np.isfinite(found.spread):
         # That of the logarithm of a standard deviation; heavy tails take their share.
         estimates["sigma"] = float(np.log(found.spread)), 1.5 / np.sqrt(found.spare)
@@ -177,6 +175,40 @@ def _line(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, 
         away = y - powers @ line
         scatter = noise_estimates(away, np.zeros_like(away), parameters=2, growing=False).spread
     return line, np.sqrt(np.diag(covariance))
+
+
+def _frontier(x: np.ndarray, y: np.ndarray, error: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Estimate the frontier of the least losses, log y = log loss_ratio + log_frontier(x), likewise."""
+    line = _line(x, y, error)
+    if line is None or line[0][1] >= 0:
+        return {}
+    (level, slope), (level_error, slope_error) = line
+    estimates = {"loss_ratio": (level, level_error), "loss_slope": (np.log(-slope), slope_error / -slope)}
+    kept = error < UNKNOWN
+    x, y, error = x[kept], y[kept], error[kept]
+
+    def misses(point: np.ndarray) -> np.ndarray:
+        irreducible = 1 / (1 + np.exp(-point[2]))
+        gamma = np.exp(point[1]) / (1 - irreducible)
+        return y - point[0] - isoflop.log_frontier(x, irreducible=irreducible, gamma=gamma)
+
+    point, spreads = np.array([level, np.log(-slope), 0.0]), error
+    for _ in range(3):
+        found = least_squares(
+            lambda point, spreads: np.append(misses(point) / spreads, point[2] / _IRREDUCIBLE_SD),
+            point,
+            x_scale="jac",
+            args=(spreads,),
+        )
+        point, away = found.x, misses(found.x)
+        scatter = noise_estimates(away, np.zeros_like(away), parameters=3, growing=False).spread
+        spreads = np.sqrt(error**2 + scatter**2)
+    by_runs = found.jac[:-1]
+    errors = np.sqrt(np.diag(np.linalg.pinv(by_runs.T @ by_runs)))
+    if len(x) > 3 and errors[2] < 2 * _IRREDUCIBLE_SD:
+        names = ("loss_ratio", "loss_slope", "irreducible")
+        estimates |= {name: (float(point[i]), float(errors[i])) for i, name in enumerate(names)}
+    return estimates
 
 
 def _vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float] | None:

@@ -23,7 +23,16 @@ UNKNOWN = 1e3
 """Error of an estimate that a group's data do not give, in units far beyond any spread of groups."""
 
 
-def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.ndarray, dim: str) -> Any:
+def whitened_normal(
+    name: str,
+    mean: Any,
+    sd: Any,
+    *,
+    estimate: Any,
+    error: np.ndarray,
+    dim: str,
+    bent: float | None = None,
+) -> Any:
     """Add a vector with a Normal prior to the model being built, sampled in coordinates without a funnel.
 
     Parameters
@@ -38,6 +47,8 @@ def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.n
         Of the estimates; `UNKNOWN` where the data say nothing.
     dim : str
         Name of its dimension.
+    bent : float, optional
+        Of the logarithm of a positive parameter: the scale at which its coordinate bends; see `Bent`.
 
     Returns
     -------
@@ -62,36 +73,85 @@ def whitened_normal(name: str, mean: Any, sd: Any, *, estimate: Any, error: np.n
         dist=normal,
         logp=density,
         signature="(),(),(),()->()",
-        default_transform=Whitened(),
+        # Chains start about the middle of the coordinates. At the prior's, which is PyMC's way, a well known
+        # element would be thousands of its errors away.
+        support_point=lambda _variable, _size, *inputs: _together(*inputs)[0],
+        default_transform=Whitened(bent),
         dims=dim,
     )
 
 
+def _together(mu: Any, sigma: Any, estimate: Any, error: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of two Normal sources together."""
+    own, prior = error**2, sigma**2
+    return (estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
+
+
+class Bent(Transform):
+    """Transform of a positive parameter: its logarithm far below a scale, a straight line far above it.
+
+    What runs tell of an exponent is how large it is, not what power of ten: on the logarithm alone a
+    posterior that reaches towards zero has an endless tail.
+
+    Parameters
+    ----------
+    scale : float
+        Where it bends.
+    """
+
+    name = "bent"
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def forward(self, value: Any, *_: Any) -> Any:
+        """From the parameter to the sampler's coordinate."""
+        return pt.log(pt.expm1(value / self.scale))
+
+    def backward(self, value: Any, *_: Any) -> Any:
+        """From the sampler's coordinate to the parameter."""
+        return self.scale * pt.softplus(value)
+
+    def log_jac_det(self, value: Any, *_: Any) -> Any:
+        """Logarithm of the slope of `backward`."""
+        return np.log(self.scale) - pt.softplus(-value)
+
+
 class Whitened(Transform):
-    """Transform of a vector with a Normal prior, one element a group; inputs as in `whitened_normal`."""
+    """Transform of a vector with a Normal prior, one element a group; given what `whitened_normal` is."""
 
     name = "whitened"
 
+    def __init__(self, bent: float | None = None) -> None:
+        self.bent = None if bent is None else Bent(bent)
+
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From the parameter to the sampler's coordinate."""
-        mean, sd = self._together(inputs)
-        return (value - mean) / sd
+        middle, sd = self._middle(inputs)
+        return ((value if self.bent is None else self.bent.forward(pt.exp(value))) - middle) / sd
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From the sampler's coordinate to the parameter."""
-        mean, sd = self._together(inputs)
-        return mean + sd * value
+        middle, sd = self._middle(inputs)
+        at = middle + sd * value
+        return at if self.bent is None else pt.log(self.bent.backward(at))
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Logarithm of the slope of `backward`."""
-        _, sd = self._together(inputs)
-        return pt.log(sd) + pt.zeros_like(value)
+        middle, sd = self._middle(inputs)
+        if self.bent is None:
+            return pt.log(sd) + pt.zeros_like(value)
+        at = middle + sd * value
+        return pt.log(sd) + self.bent.log_jac_det(at) - pt.log(self.bent.backward(at))
 
-    def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+    def _middle(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Mean and standard deviation of both sources together, on the scale that is straight."""
         # After the size.
-        mu, sigma, estimate, error = inputs[1:5]
-        own, prior = error**2, sigma**2
-        return (estimate * prior + mu * own) / (prior + own), pt.sqrt(prior * own / (prior + own))
+        mean, sd = _together(*inputs[1:5])
+        if self.bent is None:
+            return mean, sd
+        at = self.bent.forward(pt.exp(mean))
+        return at, sd * pt.exp(mean - self.bent.log_jac_det(at))
 
 
 class NearZero(Transform):
@@ -160,7 +220,10 @@ class Anchored(Transform):
 
     def _together(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
         # After the size come the spread, and the groups' estimates and errors.
-        spread, estimate, error = inputs[1:4]
+        return self.middle(*inputs[1:4])
+
+    def middle(self, spread: Any, estimate: Any, error: Any) -> tuple[Any, Any]:
+        """Mean and standard deviation that the coordinate is relative to."""
         weight = 1 / (spread**2 + error**2)
         total = self.sd**-2 + weight.sum()
         return (self.mean * self.sd**-2 + (weight * estimate).sum()) / total, 1 / pt.sqrt(total)

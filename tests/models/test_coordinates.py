@@ -9,6 +9,7 @@ import pandas as pd
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pymc.pytensorf import find_rng_nodes, reseed_rngs
 
 from bayes_scaling import build_model, simulate_runs
 from bayes_scaling.laws import chinchilla
@@ -16,9 +17,10 @@ from bayes_scaling.models.law_estimates import NAMES, law_estimates
 from bayes_scaling.models.noise_estimates import noise_estimates
 from bayes_scaling.models.plain import PLAIN
 from bayes_scaling.models.priors import prior_draws
-from bayes_scaling.models.profile_estimates import profile_estimates
+from bayes_scaling.models.profile_estimates import profile_estimates, recipe_estimates
 from bayes_scaling.models.spec import Prior, load_spec
-from bayes_scaling.models.whitened import UNKNOWN, NearZero
+from bayes_scaling.models.whitened import UNKNOWN, Bent, NearZero, Whitened
+from bayes_scaling.sampling.starts import initial_point
 
 LAW = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 OTHER = {"E": 1.69, "A": 300.0, "B": 4000.0, "alpha": 0.28, "beta": 0.45}
@@ -57,6 +59,43 @@ def test_what_draws_from_a_prior_decide_is_decided_for_good():
     np.testing.assert_array_equal(prior_draws("x", prior), prior_draws("x", prior))
 
 
+# -- bent ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.35, 10.0])
+def test_bent_is_a_logarithm_below_its_scale_and_straight_above_it(scale: float):
+    transform, x = Bent(scale), pt.vector("x")
+    there = transform.backward(x)
+    outputs = [there, transform.forward(there), pt.exp(transform.log_jac_det(x))]
+    function = pytensor.function([x], outputs, mode=PLAIN)
+    values = np.linspace(-20, 20, 161)
+    at, back, slope = function(values)
+    np.testing.assert_allclose(back, values, atol=1e-6)
+    np.testing.assert_allclose(at[:20], scale * np.exp(values[:20]), rtol=1e-6)
+    np.testing.assert_allclose(at[-20:], scale * values[-20:], rtol=1e-6)
+    ends = [function(values + step)[0] for step in (-1e-5, 1e-5)]
+    np.testing.assert_allclose(slope, (ends[1] - ends[0]) / 2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bent", [None, 0.35])
+def test_whitened_goes_back_and_forth_with_its_slope(bent: float | None):
+    transform, x = Whitened(bent), pt.vector("x")
+    mean, sd, estimate, error = (pt.as_tensor(values) for values in (-1.0, 0.5, -0.4, 0.3))
+    inputs = ("size", mean, sd, estimate, error)
+    there = transform.backward(x, *inputs)
+    outputs = [there, transform.forward(there, *inputs), transform.log_jac_det(x, *inputs)]
+    function = pytensor.function([x], outputs, mode=PLAIN)
+    values = np.linspace(-4, 4, 33)
+    at, back, log_slope = function(values)
+    np.testing.assert_allclose(back, values, atol=1e-9)
+    ends = [function(values + step)[0] for step in (-1e-5, 1e-5)]
+    np.testing.assert_allclose(np.exp(log_slope), (ends[1] - ends[0]) / 2e-5, rtol=1e-6)
+    # At 0 lies the mean of both sources, weighed by their precisions, with their common standard deviation.
+    precisions = np.array([0.5**-2, 0.3**-2])
+    assert at[16] == pytest.approx(precisions @ [-1.0, -0.4] / precisions.sum())
+    assert np.exp(log_slope[16]) == pytest.approx(precisions.sum() ** -0.5)
+
+
 # -- estimates -----------------------------------------------------------------------------------------------
 
 
@@ -89,11 +128,32 @@ def test_estimates_of_profiles_are_right_and_move_with_the_skew_as_they_say():
     x, y, index, truth = profiles(noise=1e-4)
     found = profile_estimates(x - 20, y - 1, index, 5, skewed=True, growing=True)
     truth = truth - np.array([[20.0], [1.0], [0.0]])
-    by_skew = np.log([LAW["alpha"], LAW["beta"]]) - found.skew
+    by_skew = np.array([LAW["alpha"], LAW["beta"]]) - np.exp(found.skew)
     at_truth = found.levels + found.slopes @ by_skew
     np.testing.assert_allclose(at_truth[:2], truth[:2], atol=5e-3)
     np.testing.assert_allclose(at_truth[2], truth[2], atol=0.03)
     assert (abs(at_truth - truth) < 5 * found.errors + 5e-3).all()
+
+
+def test_the_frontier_of_the_least_losses_is_estimated():
+    x, y, index, truth = profiles(noise=1e-3)
+    found = profile_estimates(x - 20, y - 1, index, 5, skewed=True, growing=False)
+    log_compute = np.log(np.geomspace(1e17, 1e21, 5))
+    log_compute -= log_compute.mean()
+    said = recipe_estimates(found, log_compute)
+    a, _ = chinchilla.exponents(LAW["alpha"], LAW["beta"])
+    share = LAW["E"] / np.exp(truth[1, 2])
+    gamma = LAW["alpha"] * LAW["beta"] / (LAW["alpha"] + LAW["beta"])
+    expected = {
+        "a": a,
+        "loss_ratio": truth[1, 2] - 1,
+        "irreducible": np.log(share / (1 - share)),
+        "loss_slope": np.log(gamma * (1 - share)),
+    }
+    for name, value in expected.items():
+        estimate, error = said[name]
+        assert abs(estimate - value) < 4 * error + 0.02, name
+        assert error < 0.3
 
 
 def test_a_profile_that_is_a_cusp_about_one_run_says_nothing():
@@ -146,6 +206,25 @@ def test_chains_start_where_the_runs_say(grids: list[pd.DataFrame]):
         a = np.array([start["a"] for start in starts])
         assert a.mean() == pytest.approx(chinchilla.exponents(law["alpha"], law["beta"])[0], abs=0.1)
         assert 0 < a.std() < 0.2
+
+
+def test_chains_of_several_recipes_start_where_profiles_are(grids: list[pd.DataFrame]):
+    runs = pd.concat(
+        [
+            each.assign(recipe=name, run_id=name + each["run_id"])
+            for name, each in zip("ab", grids, strict=True)
+        ],
+        ignore_index=True,
+    )
+    model = build_model(runs, "isoflop-skewed")
+    start = initial_point(model)
+    for seed in range(4):
+        reseed_rngs(find_rng_nodes(start.maker.fgraph.outputs), seed)
+        by_name = dict(zip((value.name for value in model.value_vars), start(), strict=True))
+        for name, values in by_name.items():
+            assert np.abs(values).max() < 12, name
+            if "whitened" in name or "anchored" in name:
+                assert np.abs(values).max() < 1.01, name
 
 
 def test_priors_may_be_centred_at_other_losses(grids: list[pd.DataFrame]):
