@@ -42,6 +42,7 @@ _HOME = {
     "check": "checks.check",
     "backtest": "checks.backtest",
     "residuals": "checks.residuals",
+    "write_report": "report.write",
     "interval": "intervals",
     "table": "tables",
     "plot_backtest": "plots.backtest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 from bayes_scaling.errors import InputError
 
@@ -118,6 +119,17 @@ def format_share(value: float, digits: int = 3) -> str:
 def format_plain(value: float) -> str:
     """Write a number with four significant digits."""
     return f"{value:.4g}"
+
+
+def format_factor(value: float) -> str:
+    """Write a factor with three significant digits."""
+    rounded = f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
+    return f"{float(rounded):,.0f}" if 1000 <= value < 1e6 else rounded
+
+
+def format_interval(value: dict[str, float], write: Callable[[float], str]) -> str:
+    """Write the ends of an interval with a dash between them: 58.7B to 93.5B in half the room."""
+    return f"{write(value['low'])}\N{EN DASH}{write(value['high'])}"
 
 
 def shorten(value: object, length: int = 40) -> str:

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from bayes_scaling.errors import RunsWarning
 from bayes_scaling.models.build import runs_of_model
 from bayes_scaling.models.spec import load_spec, spec_to_dict
+from bayes_scaling.runs.check import data_hash
 from bayes_scaling.sampling.artefact import label_fit
 from bayes_scaling.sampling.observed import constant_data
 from bayes_scaling.sampling.pointwise import log_likelihood, predictive
@@ -121,6 +122,7 @@ def fit_of_draws(
         "law": model.law,
         "spec": spec_to_dict(model),
         "labels": dict(runs.attrs),
+        "data_hash": data_hash(runs),
         "verdict": {
             "rhat_max": 1.0,
             "ess_bulk_min": 4000.0,

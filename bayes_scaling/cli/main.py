@@ -23,6 +23,7 @@ from bayes_scaling.cli import (
     fit,
     optimum,
     plan,
+    report,
 )
 from bayes_scaling.errors import BayesScalingError, InputError, NotConvergedError
 
@@ -47,6 +48,7 @@ app.command("compare")(compare.compare)
 app.command("check")(check.check)
 app.command("backtest")(backtest.backtest)
 app.command("calibrate")(calibrate.calibrate)
+app.command("report")(report.report)
 
 
 _warned: set[str] = set()

@@ -8,7 +8,14 @@ import sys
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.quantities import format_flops, format_plain, format_quantity, format_share
+from bayes_scaling.quantities import (
+    format_factor,
+    format_flops,
+    format_interval,
+    format_plain,
+    format_quantity,
+    format_share,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,12 +185,6 @@ def beyond_the_runs(extrapolation: float) -> str:
     return f"{format_factor(extrapolation)}x beyond the runs" if is_beyond(extrapolation) else ""
 
 
-def format_factor(value: float) -> str:
-    """Write a factor with three significant digits."""
-    rounded = f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
-    return f"{float(rounded):,.0f}" if 1000 <= value < 1e6 else rounded
-
-
 def is_beyond(extrapolation: float) -> bool:
     """Tell whether a factor of extrapolation is above one as it is written."""
     return format_factor(extrapolation) != "1"
@@ -220,11 +221,6 @@ def warn_of_extrapolation(answers: list[dict[str, Any]]) -> None:
         )
     else:
         say(f"{said}: the intervals hold if the law holds out there")
-
-
-def format_interval(value: dict[str, float], write: Callable[[float], str]) -> str:
-    """Write the ends of an interval with a dash between them: 58.7B to 93.5B in half the room."""
-    return f"{write(value['low'])}\N{EN DASH}{write(value['high'])}"
 
 
 QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
