@@ -13,7 +13,9 @@ from bayes_scaling.cli import options
 def report(
     fits: Annotated[
         list[Path],
-        typer.Argument(metavar="FIT", help="Fit that `bayes-scaling fit -o` wrote; or several, of the same runs."),
+        typer.Argument(
+            metavar="FIT", help="Fit that `bayes-scaling fit -o` wrote; or several, of the same runs."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Write the page here (HTML).")],
     compute: Annotated[

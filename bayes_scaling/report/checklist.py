@@ -79,7 +79,7 @@ def _law(facts: dict[str, Any]) -> dict[str, str]:
 
 def _data(fit: xr.DataTree, facts: dict[str, Any]) -> dict[str, str]:
     labels, constant = facts["labels"], fit["constant_data"].dataset
-    loss = fit["observed_data"]["loss"]
+    loss = fit["observed_data"].dataset["loss"]
 
     def span(values: xr.DataArray, write: Any) -> str:
         return f"{write(float(values.min()))} to {write(float(values.max()))}"

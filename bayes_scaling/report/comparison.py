@@ -25,9 +25,7 @@ _COLUMNS = {
 }
 
 
-def compared(
-    fits: Sequence[xr.DataTree], compute: float, *, prob: float, progress: bool
-) -> dict[str, Any]:
+def compared(fits: Sequence[xr.DataTree], compute: float, *, prob: float, progress: bool) -> dict[str, Any]:
     """Set the three approaches, on the runs of the first fit, beside the posteriors.
 
     Parameters
@@ -75,7 +73,9 @@ def compared(
         "prob": format_share(prob),
         "notes": _notes(rows),
         "disagreements": disagreements(found.expand_dims("compute")),
-        "warnings": list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, RunsWarning))),
+        "warnings": list(
+            dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, RunsWarning))
+        ),
         "ranking": [] if ranking is None else _ranking(ranking),
     }
 

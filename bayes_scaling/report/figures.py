@@ -18,8 +18,9 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", _XLINK)
 
-_STYLE = {
-    "svg.fonttype": "none",  # letters instead of their outlines: a tenth of the size, and they can be selected
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # letters, not their outlines: a tenth of the size, and they can be selected
+    "svg.hashsalt": "bayes_scaling",
     "text.parse_math": False,  # names of recipes may hold dollar signs
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -32,7 +33,7 @@ def without_display() -> Iterator[None]:
     import matplotlib
     import matplotlib.pyplot as plt
 
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "bayes_scaling"}):
+    with matplotlib.rc_context(_STYLE):
         before = set(plt.get_fignums())
         try:
             yield

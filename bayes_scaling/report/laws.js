@@ -200,19 +200,20 @@ class FrontierSurface {
   }
 }
 
-/** Share of the law's gain per decade that more compute keeps, however steeply the truth leaves the law. */
+/** Share of the law's gain from more compute that no slope takes away. */
 const KEPT = 0.1;
 const LN10 = Math.log(10);
 
 /**
  * A surface that leaves its law beyond the runs (planning/discrepancy.py). With d the decades beyond the largest
- * run, N_opt' = N_opt e^(eps d) and L_opt' = L_opt e^dev(C), where dev = slope d up to `steady` decades, from
- * where on the frontier keeps a tenth of what the law gains.
+ * run, N_opt' = N_opt e^(eps d) and L_opt' = L_opt e^dev(C), where dev = slope d up to the bend, from where on
+ * the frontier keeps a tenth of what the law gains.
  */
 class DeviatingSurface {
   /**
    * @param {LawSurface|FrontierSurface} surface
-   * @param {{slope: Float64Array, eps: Float64Array, steady: Float64Array}} deviation by draw
+   * @param {{slope: Float64Array, params_slope: Float64Array, bend: Float64Array}} deviation by draw: slopes of
+   *   the log loss and of log N_opt (eps) per decade, and how many decades the former holds
    * @param {number} largest compute of the runs
    */
   constructor(surface, deviation, largest) {
@@ -220,20 +221,21 @@ class DeviatingSurface {
   }
 
   decades(compute) {
-    return Math.max(Math.log10(compute / this.largest), 0);
+    const ratio = compute / this.largest;
+    return ratio > 1 + 1e-12 ? Math.log10(ratio) : 0;
   }
 
   /** Logarithm of the loss over the law's. */
   deviate(i, compute) {
     const decades = this.decades(compute);
-    const slope = this.deviation.slope[i], steady = this.deviation.steady[i];
-    if (decades <= steady) return slope * decades;
-    const turn = this.surface.leastLoss(i, this.largest * 10 ** steady);
-    return slope * steady + (1 - KEPT) * Math.log(turn / this.surface.leastLoss(i, compute));
+    const slope = this.deviation.slope[i], bend = this.deviation.bend[i];
+    if (decades <= bend) return slope * decades;
+    const there = this.surface.leastLoss(i, this.largest * 10 ** bend);
+    return slope * bend + (1 - KEPT) * Math.log(there / this.surface.leastLoss(i, compute));
   }
 
   size(i, compute) {
-    return this.surface.size(i, compute) * Math.exp(this.deviation.eps[i] * this.decades(compute));
+    return this.surface.size(i, compute) * Math.exp(this.deviation.params_slope[i] * this.decades(compute));
   }
 
   leastLoss(i, compute) {
@@ -241,7 +243,7 @@ class DeviatingSurface {
   }
 
   loss(i, params, compute) {
-    const own = params * Math.exp(-this.deviation.eps[i] * this.decades(compute));
+    const own = params * Math.exp(-this.deviation.params_slope[i] * this.decades(compute));
     return this.surface.loss(i, own, compute) * Math.exp(this.deviate(i, compute));
   }
 

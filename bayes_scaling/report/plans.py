@@ -1,4 +1,4 @@
-"""What a page says of the decision: the plan in one sentence, in a table, and the sizes that keep regret small."""
+"""What a page says of the decision: the plan in words and numbers, and sizes that keep the regret small."""
 
 from __future__ import annotations
 

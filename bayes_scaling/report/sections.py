@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,6 @@ from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.plan import plan
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.progress import tracked, working
-from bayes_scaling.quantities import format_plain
 from bayes_scaling.report.checklist import checklist, command, spec_text
 from bayes_scaling.report.figures import ROOM, svg_of
 from bayes_scaling.report.parts import Part
@@ -54,7 +53,9 @@ def part_section(part: Part, budget: float, prob: float) -> dict[str, Any]:
     }
 
 
-def fit_section(fit: xr.DataTree, number: int, model: str, budget: float, *, progress: bool) -> dict[str, Any]:
+def fit_section(
+    fit: xr.DataTree, number: int, model: str, budget: float, *, progress: bool
+) -> dict[str, Any]:
     """Judge one fit, and tell how it was made.
 
     Parameters
@@ -133,38 +134,41 @@ def figures_of(parts: Sequence[Part], budget: float, prob: float, *, progress: b
     Returns
     -------
     dict
-        drawn, a list of key (of the part), kind ("optimum" or "profiles") and svg; and left_out, the labels of
-        the parts for whose figures a page has no room.
+        drawn, a list of key (of the part), kind ("optimum" or "profiles") and svg; and left_out, the labels
+        of the parts for whose figures a page has no room.
     """
+    drawn: list[dict[str, str]] = []
+    left_out: list[str] = []
+    for part in tracked(parts, "drawing", total=len(parts), show=progress):
+        own = [] if left_out else _figures_of(part, budget, prob)
+        if own and sum(len(figure["svg"]) for figure in drawn + own) <= ROOM:
+            drawn += own
+        else:
+            left_out.append(part.label)
+    return {"drawn": drawn, "left_out": left_out}
+
+
+def _figures_of(part: Part, budget: float, prob: float) -> list[dict[str, str]]:
     from bayes_scaling.plots.optimum import plot_optimum
     from bayes_scaling.plots.profiles import plot_profiles
 
-    drawn: list[dict[str, str]] = []
-    left_out: list[str] = []
-    room = ROOM
-    for part in tracked(parts, "drawing", total=len(parts), show=progress):
-        law = law_of_fit(part.fit, part.recipe)
-        shared: dict[str, Any] = {"prob": prob}
-        own: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = [
-            ("optimum", plot_optimum, (law, [budget]), {"quantity": quantity, "allow_unconverged": True})
-            for quantity in ("params_opt", "tokens_opt")
-        ]
-        if "log_params_min" in law["posterior"].dataset:
-            own.append(("profiles", plot_profiles, (law,), {}))
-        if left_out:
-            left_out.append(part.label)
-            continue
-        svgs = [
-            {
-                "key": part.key,
-                "kind": kind,
-                "svg": svg_of(draw, *given, key=f"figure-{part.key}-{place}", **shared, **options),
-            }
-            for place, (kind, draw, given, options) in enumerate(own)
-        ]
-        room -= sum(len(figure["svg"]) for figure in svgs)
-        if room < 0:
-            left_out.append(part.label)
-        else:
-            drawn += svgs
-    return {"drawn": drawn, "left_out": left_out}
+    law = law_of_fit(part.fit, part.recipe)
+    key = f"figure-{part.key}"
+    svgs = [
+        (
+            "optimum",
+            svg_of(
+                plot_optimum,
+                law,
+                [budget],
+                quantity=quantity,
+                prob=prob,
+                allow_unconverged=True,
+                key=f"{key}-{quantity}",
+            ),
+        )
+        for quantity in ("params_opt", "tokens_opt")
+    ]
+    if "log_params_min" in law["posterior"].dataset:
+        svgs.append(("profiles", svg_of(plot_profiles, law, prob=prob, key=f"{key}-profiles")))
+    return [{"key": part.key, "kind": kind, "svg": svg} for kind, svg in svgs]

@@ -37,8 +37,8 @@ def write_report(
     """Write a page about fits to hand around: one HTML file without anything to fetch.
 
     It has the verdict, the plan at a budget, a planner for other budgets and limits, N_opt and D_opt against
-    compute, IsoFLOP profiles, the three approaches beside the posteriors, what `check` finds, and what it takes
-    to make the fits again.
+    compute, IsoFLOP profiles, the three approaches beside the posteriors, what `check` finds, and what it
+    takes to make the fits again.
 
     Parameters
     ----------
@@ -97,8 +97,7 @@ def _content(fits: list[xr.DataTree], budget: float, prob: float, show: bool) ->
 
     parts = parts_of(fits)
     sections = [
-        part_section(part, budget, prob)
-        for part in tracked(parts, "planning", total=len(parts), show=show)
+        part_section(part, budget, prob) for part in tracked(parts, "planning", total=len(parts), show=show)
     ]
     about_fits = []
     for number, fit in enumerate(fits):

@@ -8,7 +8,7 @@ import tomllib
 
 import flawed_studies as studies
 import pytest
-from handmade_fits import fit_of_draws, laplace_fit
+from handmade_fits import laplace_fit
 
 from bayes_scaling import fit_facts, load_spec
 from bayes_scaling.models.spec import list_specs, spec_to_dict

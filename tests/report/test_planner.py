@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -34,8 +35,11 @@ SURFACES = """(part) => {
     const make = (draws) => part.law === "chinchilla"
         ? new LawSurface(draws, new Price(part.price))
         : new FrontierSurface(draws, new Price(part.price), part.typical_compute);
-    window.line = make(columns(part.columns));
-    window.scattered = make({...columns(part.columns), ...columns(part.scattered)});
+    const deviate = (surface) => part.deviation
+        ? new DeviatingSurface(surface, columns(part.deviation), part.largest_compute) : surface;
+    window.law = make(columns(part.columns));
+    window.line = deviate(make(columns(part.columns)));
+    window.scattered = deviate(make({...columns(part.columns), ...columns(part.scattered)}));
 }"""
 
 Evaluate = Callable[..., Any]
@@ -67,19 +71,24 @@ def test_numbers_are_written_as_the_package_writes_them(evaluate: Evaluate):
         ("formatFactor", format_factor),
     ):
         texts = [str(float(number)) for number in numbers]
-        there = evaluate(f"(texts) => texts.map((text) => {name}(Number(text.replace('inf', 'Infinity'))))", texts)
+        there = evaluate(
+            f"(texts) => texts.map((text) => {name}(Number(text.replace('inf', 'Infinity'))))", texts
+        )
         assert there == [write(float(number)) for number in numbers]
 
 
 @pytest.mark.parametrize(
-    "text", ["70B", " 1.4T ", "5.76e23", "1,000,000", "2k", ".5", "70 m", "1,5", "1e400", "0x1f", "", "1E18", "3P"]
+    "text",
+    ["70B", " 1.4T ", "5.76e23", "1,000,000", "2k", ".5", "70 m", "1,5", "1e400", "0x1f", "", "1E18", "3P"],
 )
 def test_numbers_are_read_as_the_package_reads_them(evaluate: Evaluate, text: str):
     try:
         expected = parse_quantity(text)
     except InputError:
         expected = None
-    found = evaluate("(text) => { const value = parseQuantity(text); return isNaN(value) ? null : value; }", text)
+    found = evaluate(
+        "(text) => { const value = parseQuantity(text); return isNaN(value) ? null : value; }", text
+    )
     assert found == expected
 
 
@@ -182,3 +191,53 @@ def test_more_draws_than_there_is_room_for_are_thinned_evenly():
     assert (part["draws"], part["of"]) == (100, 1000)
     assert len(part["columns"]["E"]) == 4 * math.ceil(800 / 3)
     assert part["scattered"] == {}
+
+
+def test_beyond_the_runs_the_surface_leaves_its_law_as_it_is_said_to(evaluate: Evaluate):
+    """By slopes of the loss and of the size, and never so steeply that compute stops helping."""
+    fit, largest = FITS["law"], 1e21
+    count = 150
+    rng = np.random.default_rng(3)
+    slope, eps = rng.normal(0.0, 0.02, count), rng.normal(0.0, 0.2, count)
+    # Where nine tenths of what the law gains per decade are eaten up.
+    decades = np.linspace(0, 6, 601)
+    gain = -np.diff(np.log(optimum(fit, largest * 10**decades)["loss_opt"].isel(chain=0)), axis=-1) / 0.01
+    eaten = 0.9 * gain < slope[:, None]
+    bend = np.where(eaten.any(axis=1), decades[eaten.argmax(axis=1)], np.inf)
+    assert 0 < np.isfinite(bend).sum() < count
+    part = embedded_draws(fit, None, 4000)
+    part |= {
+        "deviation": {"slope": as_text(slope), "params_slope": as_text(eps), "bend": as_text(bend)},
+        "largest_compute": largest,
+    }
+    evaluate(SURFACES, part)
+    for compute in (1e20, largest, 3e21, 1e24):
+        decades = max(np.log10(compute / largest), 0.0)
+        law = optimum(fit, [compute, largest]).isel(chain=0)
+        size, own, start = (
+            law["params_opt"].to_numpy()[:, 0],
+            law["loss_opt"].to_numpy()[:, 0],
+            law["loss_opt"].to_numpy()[:, 1],
+        )
+        at = largest * 10 ** np.minimum(bend, decades)
+        turn = np.diag(optimum(fit, at)["loss_opt"].isel(chain=0))
+        gained = np.log(start / own) - np.log(start / turn) if decades else np.zeros(count)
+        deviation = slope * np.minimum(bend, decades) + 0.9 * gained * (decades > bend)
+        each = "(ask) => Array.from({length: 150}, (_, i) => %s)"
+        found = evaluate(each % "line.size(i, ask)", compute)
+        np.testing.assert_allclose(found, size * np.exp(eps * decades), rtol=1e-9)
+        found = evaluate(each % "line.leastLoss(i, ask)", compute)
+        np.testing.assert_allclose(found, own * np.exp(deviation), rtol=1e-9)
+        # The best size at a compute wastes nothing, and its loss takes just that compute.
+        assert np.abs(evaluate(each % "line.regret(i, line.size(i, ask), ask)", compute)).max() < 1e-9
+        found = evaluate(each % "line.leastCompute(i, line.leastLoss(i, ask))", compute)
+        # Whole numbers come without a point, as long as they are.
+        np.testing.assert_allclose(np.array(found, dtype=float), compute, rtol=1e-9)
+        # So far off the best size as by the law, and with it the loss above the frontier.
+        found = evaluate(each % "line.loss(i, 2 * line.size(i, ask), ask) / line.leastLoss(i, ask)", compute)
+        plain = evaluate(each % "law.loss(i, 2 * law.size(i, ask), ask) / law.leastLoss(i, ask)", compute)
+        np.testing.assert_allclose(found, plain, rtol=1e-9)
+
+
+def as_text(values: np.ndarray) -> str:
+    return base64.b64encode(values.astype("<f8").tobytes()).decode()
