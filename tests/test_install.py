@@ -320,6 +320,12 @@ def test_the_wheel_carries_the_specs_and_the_run_tables_whole(installed):
     ]
 
 
+def test_the_wheel_carries_the_package_s_own_files_that_are_no_code(installed):
+    names = [name for name in files_of_the_checkout("bayes_scaling") if name.suffix != ".py"]
+    assert {name.suffix for name in names} >= {".css", ".html", ".js"}
+    assert [str(name) for name in names if not (installed / name).is_file()] == []
+
+
 def test_the_installed_package_finds_its_own_specs_and_tables_from_anywhere(installed, tmp_path):
     code = (
         "import bayes_scaling\n"

@@ -52,8 +52,8 @@ def embedded_draws(fit: xr.DataTree, recipe: str | None, most: int) -> dict[str,
         base64 text of little-endian float64 by draw; scattered, the columns that differ in one more budget of
         an IsoFLOP model, which is what a plan is about; price, as `Price` has it; typical_compute of an
         IsoFLOP model; deviation, the columns slope, params_slope and bend by which the truth leaves the law
-        beyond largest_compute, if it does; runs, the smallest and largest flops, params and tokens; and compute, the
-        ends of the slider.
+        beyond largest_compute, if it does; runs, the smallest and largest flops, params and tokens; and
+        compute, the ends of the slider.
     """
     line = surface_of(fit, recipe, new_budget=False)
     of = line.shape[0] * line.shape[1]

@@ -130,7 +130,6 @@ def _rendered(content: dict[str, Any]) -> str:
     from importlib.metadata import version
 
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
     own = files(__package__)
     scripts = [own.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
@@ -145,9 +144,9 @@ def _rendered(content: dict[str, Any]) -> str:
     data = json.dumps(content["data"]).replace("<", "\\u003c")
     return environment.get_template("page.html").render(
         **{key: value for key, value in content.items() if key != "data"},
-        data=Markup(data),
-        style=Markup(own.joinpath("page.css").read_text(encoding="utf-8")),
-        scripts=[Markup(script) for script in scripts],
+        data=data,
+        style=own.joinpath("page.css").read_text(encoding="utf-8"),
+        scripts=scripts,
         hashes=[_digest(script) for script in scripts],
         version=version("bayes-scaling"),
     )
