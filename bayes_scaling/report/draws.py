@@ -51,9 +51,8 @@ def embedded_draws(fit: xr.DataTree, recipe: str | None, most: int) -> dict[str,
         law ("chinchilla" or "frontier"); draws and of, how many are kept, of how many; columns, by name the
         base64 text of little-endian float64 by draw; scattered, the columns that differ in one more budget of
         an IsoFLOP model, which is what a plan is about; price, as `Price` has it; typical_compute of an
-        IsoFLOP model; deviation, the columns slope, params_slope and bend by which the truth leaves the law
-        beyond largest_compute, if it does; runs, the smallest and largest flops, params and tokens; and
-        compute, the ends of the slider.
+        IsoFLOP model; runs, the smallest and largest flops, params and tokens; and compute, the ends of the
+        slider.
     """
     line = surface_of(fit, recipe, new_budget=False)
     of = line.shape[0] * line.shape[1]
@@ -75,8 +74,6 @@ def embedded_draws(fit: xr.DataTree, recipe: str | None, most: int) -> dict[str,
         "scattered": {name: _base64(values) for name, values in changed.items()},
         "price": asdict(surface.price),
         "typical_compute": getattr(surface, "typical_compute", None),
-        "deviation": None,
-        "largest_compute": runs["flops"][1],
         "runs": runs,
         "compute": [runs["flops"][0], runs["flops"][1] * 10.0**_DECADES],
     }

@@ -82,9 +82,10 @@ class LawSurface {
     const a = beta / (alpha + beta);
     let params = Math.exp(this.logBalance[i] + a * Math.log(compute / this.price.level));
     for (let n = 0; n < (this.price.rise ? 16 : 0); n++) {
-      const near = this.near(i, params);
+      const near = this.near(i, params), last = params;
       const share = beta / (near.alpha + beta);
       params = near.size(this.balance(near.logA, i, near.alpha) + share * Math.log(compute));
+      if (Math.abs(params / last - 1) < 1e-14) break;
     }
     return params;
   }
@@ -202,22 +203,30 @@ class FrontierSurface {
 
 /** Share of the law's gain from more compute that no slope takes away. */
 const KEPT = 0.1;
-const LN10 = Math.log(10);
+/** Decades between the rungs of a ladder, and how many beyond the runs a loss is sought. */
+const RUNG = 0.1, FAR = 12;
+/** Step in log tokens: of the slope of the loss. */
+const STEP = 1e-4;
 
 /**
- * A surface that leaves its law beyond the runs (planning/discrepancy.py). With d the decades beyond the largest
- * run, N_opt' = N_opt e^(eps d) and L_opt' = L_opt e^dev(C), where dev = slope d up to the bend, from where on
- * the frontier keeps a tenth of what the law gains.
+ * A surface that leaves its law beyond the runs (planning/discrepancy.py, planning/deviating_surface.py). With d
+ * the decades beyond the largest run, N_opt' = N_opt e^(eps d) and L_opt' = L_opt e^dev(C), where dev = slope d up
+ * to the bend, from where on the frontier keeps a tenth of what the law gains.
  */
 class DeviatingSurface {
   /**
-   * @param {LawSurface|FrontierSurface} surface
-   * @param {{slope: Float64Array, params_slope: Float64Array, bend: Float64Array}} deviation by draw: slopes of
-   *   the log loss and of log N_opt (eps) per decade, and how many decades the former holds
+   * @param {LawSurface|FrontierSurface} law
+   * @param {{slope: Float64Array, params_slope: Float64Array, bend: Float64Array}} by slopes of the log loss and of
+   *   log N_opt (eps) per decade, and how many decades the former holds, by draw
    * @param {number} largest compute of the runs
    */
-  constructor(surface, deviation, largest) {
-    Object.assign(this, { surface, deviation, largest, price: surface.price, draws: surface.draws });
+  constructor(law, { slope, params_slope, bend }, largest) {
+    Object.assign(this, { law, slope, params_slope, bend, largest, price: law.price, draws: law.draws });
+    this.logStart = slope.map((_, i) => Math.log(law.leastLoss(i, largest)));
+    /** Fall of the law's least log loss from the largest run to the bend, and what the slope leaves of it. */
+    this.gainAtBend = bend.map((at, i) => (at < Infinity ? this.gain(i, largest * 10 ** at) : Infinity));
+    this.keptAtBend = bend.map((at, i) => (at < Infinity ? this.gainAtBend[i] - slope[i] * at : Infinity));
+    this.ladders = [];
   }
 
   decades(compute) {
@@ -225,54 +234,84 @@ class DeviatingSurface {
     return ratio > 1 + 1e-12 ? Math.log10(ratio) : 0;
   }
 
+  /** Fall of the law's least log loss from the largest run on. */
+  gain(i, compute) {
+    return this.logStart[i] - Math.log(this.law.leastLoss(i, compute));
+  }
+
   /** Logarithm of the loss over the law's. */
   deviate(i, compute) {
     const decades = this.decades(compute);
-    const slope = this.deviation.slope[i], bend = this.deviation.bend[i];
-    if (decades <= bend) return slope * decades;
-    const there = this.surface.leastLoss(i, this.largest * 10 ** bend);
-    return slope * bend + (1 - KEPT) * Math.log(there / this.surface.leastLoss(i, compute));
+    if (decades <= this.bend[i]) return this.slope[i] * decades;
+    return this.slope[i] * this.bend[i] + (1 - KEPT) * Math.max(this.gain(i, compute) - this.gainAtBend[i], 0);
   }
 
   size(i, compute) {
-    return this.surface.size(i, compute) * Math.exp(this.deviation.params_slope[i] * this.decades(compute));
+    return this.law.size(i, compute) * Math.exp(this.params_slope[i] * this.decades(compute));
   }
 
   leastLoss(i, compute) {
-    return this.surface.leastLoss(i, compute) * Math.exp(this.deviate(i, compute));
+    return this.law.leastLoss(i, compute) * Math.exp(this.deviate(i, compute));
   }
 
   loss(i, params, compute) {
-    const own = params * Math.exp(-this.deviation.params_slope[i] * this.decades(compute));
-    return this.surface.loss(i, own, compute) * Math.exp(this.deviate(i, compute));
+    const own = params * Math.exp(-this.params_slope[i] * this.decades(compute));
+    return this.law.loss(i, own, compute) * Math.exp(this.deviate(i, compute));
   }
 
-  /** The frontier falls all the way: beyond the runs the compute is sought along it, by the Illinois rule. */
+  /** In closed form up to the runs and past the bend, on the ladder between. */
   leastCompute(i, loss) {
-    if (loss >= this.surface.leastLoss(i, this.largest)) return this.surface.leastCompute(i, loss);
-    const gap = (x) => Math.log(this.leastLoss(i, Math.exp(x)) / loss);
-    const start = Math.log(this.largest);
-    let low = start, high = start + 0.5;
-    let atLow = gap(low), atHigh = gap(high);
-    while (atHigh > 0) {
-      if (high - start > 12 * LN10) return Infinity;
-      [low, atLow, high] = [high, atHigh, high + 2 * (high - low)];
-      atHigh = gap(high);
-    }
-    for (let n = 0, last = 0; n < 60 && high - low > 1e-13 * high && atHigh < 0; n++) {
-      const middle = low + ((high - low) * atLow) / (atLow - atHigh);
-      const value = gap(middle);
-      const side = Math.sign(value) || -1;
-      if (side < 0) [high, atHigh, atLow] = [middle, value, side === last ? atLow / 2 : atLow];
-      else [low, atLow, atHigh] = [middle, value, side === last ? atHigh / 2 : atHigh];
-      last = side;
-      if (Math.abs(value) < 1e-14) return Math.exp(middle);
-    }
-    return Math.exp(high);
+    const gain = this.logStart[i] - Math.log(loss);
+    if (!(gain > 0) || gain === Infinity || this.slope[i] === 0) return this.law.leastCompute(i, loss);
+    if (gain <= this.keptAtBend[i]) return this.largest * 10 ** this.climb(i, gain);
+    const byLaw = this.gainAtBend[i] + (gain - this.keptAtBend[i]) / KEPT;
+    const least = this.law.leastCompute(i, Math.exp(this.logStart[i] - byLaw));
+    return least <= this.largest * 10 ** FAR ? least : Infinity;
   }
 
   regret(i, params, compute) {
-    if (this.decades(compute) === 0) return this.surface.regret(i, params, compute);
-    return 1 - this.leastCompute(i, this.loss(i, params, compute)) / compute;
+    const decades = this.decades(compute);
+    if (decades === 0) return this.law.regret(i, params, compute);
+    if (this.slope[i] === 0) {
+      return this.law.regret(i, params * Math.exp(-this.params_slope[i] * decades), compute);
+    }
+    return 1 - Math.min(this.leastCompute(i, this.loss(i, params, compute)), compute) / compute;
+  }
+
+  /**
+   * Decades beyond the largest run at which the frontier has gained so much (planning/ladder.py): between rungs
+   * the gain is a cubic, which Newton's method turns round.
+   */
+  climb(i, gain) {
+    const rungs = (this.ladders[i] ??= []);
+    while (rungs.length < 2 || (rungs.at(-1).value < gain && rungs.at(-1).at < Math.min(this.bend[i], FAR))) {
+      rungs.push(this.rung(i, Math.min(rungs.length * RUNG, this.bend[i])));
+    }
+    let cell = 0;
+    while (cell < rungs.length - 2 && gain > rungs[cell + 1].value) cell++;
+    const low = rungs[cell], high = rungs[cell + 1];
+    if (gain > high.value && high.at < this.bend[i]) return Infinity;
+    const width = high.at - low.at, rise = high.value - low.value;
+    const first = width * low.rate, last = width * high.rate;
+    const square = 3 * rise - 2 * first - last, cube = first + last - 2 * rise;
+    const above = gain - low.value;
+    let share = Math.min(above / (rise > 0 ? rise : 1), 1);
+    for (let n = 0; n < 4; n++) {
+      const steep = (3 * cube * share + 2 * square) * share + first;
+      share -= (((cube * share + square) * share + first) * share - above) / (steep > 0 ? steep : 1);
+    }
+    return low.at + share * width;
+  }
+
+  /** Gain and its rate at decades beyond the largest run; at the optimum a loss changes as with tokens alone. */
+  rung(i, at) {
+    const compute = this.largest * 10 ** at, size = this.law.size(i, compute);
+    const [less, more] = [-STEP, STEP].map((step) => this.law.loss(i, size, compute * Math.exp(step)));
+    const least = this.law.leastLoss(i, compute);
+    return {
+      at,
+      value: this.logStart[i] - Math.log(least) - this.slope[i] * at,
+      rate: (Math.LN10 * (less - more)) / (2 * STEP * least) - this.slope[i],
+    };
   }
 }

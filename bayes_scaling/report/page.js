@@ -20,9 +20,7 @@ function surfacesOf(part) {
     const surface = part.law === "chinchilla"
       ? new LawSurface(draws, price)
       : new FrontierSurface(draws, price, part.typical_compute);
-    return part.deviation
-      ? new DeviatingSurface(surface, columns(part.deviation), part.largest_compute)
-      : surface;
+    return draws.slope ? new DeviatingSurface(surface, draws, part.runs.flops[1]) : surface;
   };
   const line = columns(part.columns);
   const own = make(line);

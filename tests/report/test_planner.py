@@ -35,11 +35,11 @@ SURFACES = """(part) => {
     const make = (draws) => part.law === "chinchilla"
         ? new LawSurface(draws, new Price(part.price))
         : new FrontierSurface(draws, new Price(part.price), part.typical_compute);
-    const deviate = (surface) => part.deviation
-        ? new DeviatingSurface(surface, columns(part.deviation), part.largest_compute) : surface;
+    const deviate = (draws) => draws.slope
+        ? new DeviatingSurface(make(draws), draws, part.runs.flops[1]) : make(draws);
     window.law = make(columns(part.columns));
-    window.line = deviate(make(columns(part.columns)));
-    window.scattered = deviate(make({...columns(part.columns), ...columns(part.scattered)}));
+    window.line = deviate(columns(part.columns));
+    window.scattered = deviate({...columns(part.columns), ...columns(part.scattered)});
 }"""
 
 Evaluate = Callable[..., Any]
@@ -206,10 +206,8 @@ def test_beyond_the_runs_the_surface_leaves_its_law_as_it_is_said_to(evaluate: E
     bend = np.where(eaten.any(axis=1), decades[eaten.argmax(axis=1)], np.inf)
     assert 0 < np.isfinite(bend).sum() < count
     part = embedded_draws(fit, None, 4000)
-    part |= {
-        "deviation": {"slope": as_text(slope), "params_slope": as_text(eps), "bend": as_text(bend)},
-        "largest_compute": largest,
-    }
+    assert part["runs"]["flops"][1] == largest
+    part["columns"] |= {"slope": as_text(slope), "params_slope": as_text(eps), "bend": as_text(bend)}
     evaluate(SURFACES, part)
     for compute in (1e20, largest, 3e21, 1e24):
         decades = max(np.log10(compute / largest), 0.0)
@@ -228,11 +226,11 @@ def test_beyond_the_runs_the_surface_leaves_its_law_as_it_is_said_to(evaluate: E
         np.testing.assert_allclose(found, size * np.exp(eps * decades), rtol=1e-9)
         found = evaluate(each % "line.leastLoss(i, ask)", compute)
         np.testing.assert_allclose(found, own * np.exp(deviation), rtol=1e-9)
-        # The best size at a compute wastes nothing, and its loss takes just that compute.
-        assert np.abs(evaluate(each % "line.regret(i, line.size(i, ask), ask)", compute)).max() < 1e-9
+        # The best size at a compute wastes nothing, and its loss takes just that compute: to what cubics give.
+        assert np.abs(evaluate(each % "line.regret(i, line.size(i, ask), ask)", compute)).max() < 1e-7
         found = evaluate(each % "line.leastCompute(i, line.leastLoss(i, ask))", compute)
         # Whole numbers come without a point, as long as they are.
-        np.testing.assert_allclose(np.array(found, dtype=float), compute, rtol=1e-9)
+        np.testing.assert_allclose(np.array(found, dtype=float), compute, rtol=1e-7)
         # So far off the best size as by the law, and with it the loss above the frontier.
         found = evaluate(each % "line.loss(i, 2 * line.size(i, ask), ask) / line.leastLoss(i, ask)", compute)
         plain = evaluate(each % "law.loss(i, 2 * law.size(i, ask), ask) / law.leastLoss(i, ask)", compute)
