@@ -226,7 +226,7 @@ def test_beyond_the_runs_the_surface_leaves_its_law_as_it_is_said_to(evaluate: E
         np.testing.assert_allclose(found, size * np.exp(eps * decades), rtol=1e-9)
         found = evaluate(each % "line.leastLoss(i, ask)", compute)
         np.testing.assert_allclose(found, own * np.exp(deviation), rtol=1e-9)
-        # The best size at a compute wastes nothing, and its loss takes just that compute: to what cubics give.
+        # The best size at a compute wastes nothing, and its loss takes just that compute, as cubics have it.
         assert np.abs(evaluate(each % "line.regret(i, line.size(i, ask), ask)", compute)).max() < 1e-7
         found = evaluate(each % "line.leastCompute(i, line.leastLoss(i, ask))", compute)
         # Whole numbers come without a point, as long as they are.
