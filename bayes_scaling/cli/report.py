@@ -24,6 +24,7 @@ def report(
     ] = None,
     prob: options.Prob = options.DEFAULT_PROB,
     allow_unconverged: options.AllowUnconverged = False,
+    json: options.Json = False,
 ) -> None:
     """Write one HTML page: verdict, plan, planner, figures, comparison, checks, and how to make it again.
 
@@ -31,7 +32,7 @@ def report(
 
     Exit code 3 says that it is about a fit that does not pass the convergence rules.
     """
-    from bayes_scaling.cli.output import NOT_CONVERGED, note
+    from bayes_scaling.cli.output import NOT_CONVERGED, note, print_json
     from bayes_scaling.files import check_writable
     from bayes_scaling.report.write import write_report
     from bayes_scaling.sampling.artefact import fit_facts, open_fit
@@ -40,6 +41,11 @@ def report(
     check_writable(output)
     opened = [open_fit(path) for path in fits]
     write_report(opened, output, compute=budget, prob=prob, allow_unconverged=allow_unconverged)
-    note(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)")
-    if not all(fit_facts(fit)["verdict"]["converged"] for fit in opened):
+    converged = all(fit_facts(fit)["verdict"]["converged"] for fit in opened)
+    size = output.stat().st_size
+    if json:
+        print_json({"page": str(output), "bytes": size, "converged": converged})
+    else:
+        note(f"wrote {output} ({size / 1e6:.1f} MB)")
+    if not converged:
         raise typer.Exit(NOT_CONVERGED)

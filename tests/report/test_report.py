@@ -191,30 +191,33 @@ def test_a_phone_has_no_page_wider_than_itself(browser: Any, page_file: Path, sc
 @pytest.fixture
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str]]:
-    def call(*arguments: object) -> tuple[int, str]:
+) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bayes-scaling", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:
             main()
-        return int(left.value.code or 0), capsys.readouterr().err
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), err, out
 
     return call
 
 
 def test_the_command_writes_it_and_says_whether_it_converged(
-    tmp_path: Path, run: Callable[..., tuple[int, str]]
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
 ):
     fit, runs = laplace_fit(studies.sound(), draws=50), studies.sound()
     runs.attrs["source"] = SCRIPT
     bad = fit_of_draws(runs, "parametric-normal", fit["posterior"].to_dataset(), converged=False)
     save_fit(bad, tmp_path / "bad.nc")
     page = tmp_path / "page.html"
-    code, said = run("report", tmp_path / "bad.nc", "-o", page)
+    code, said, _ = run("report", tmp_path / "bad.nc", "-o", page)
     assert (code, page.exists()) == (2, False)
     assert "not converged" in said
-    code, said = run("report", tmp_path / "bad.nc", "-o", page, "--allow-unconverged")
+    code, said, _ = run("report", tmp_path / "bad.nc", "-o", page, "--allow-unconverged")
     assert code == 3, said
     assert f"wrote {page}" in said
+    document = json.loads(run("report", tmp_path / "bad.nc", "-o", page, "--allow-unconverged", "--json")[2])
+    assert document == {"page": str(page), "bytes": page.stat().st_size, "converged": False}
     text = page.read_text("utf-8")
     assert text.index("NOT converged") < text.index('<h2 id="plan">')
     # Ten times the largest run's, to the digits that are written.
