@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayes_scaling.cli.extrapolation import outside_rows
 from bayes_scaling.cli.output import (
     console,
-    format_factor,
     format_interval,
     format_plain,
-    is_beyond,
     print_table,
     say_of_budget,
     warn_of_extrapolation,
@@ -35,7 +34,7 @@ def print_plan(document: dict[str, Any]) -> None:
         [f"loss, {prob} interval", *(format_interval(each["loss"], format_plain) for each in plans)],
         ["too large with probability", *(format_share(each["oversized"]) for each in plans)],
     ]
-    rows += _beyond(plans)
+    rows += outside_rows(plans)
     if any(each["cost"] != each["compute"] for each in plans):
         rows.insert(3, ["cost to be paid (FLOP)", *(format_flops(each["cost"]) for each in plans)])
     if document["unique_tokens"] is not None:
@@ -67,7 +66,7 @@ def print_plan(document: dict[str, Any]) -> None:
     say_of_budget(document)
     _say_of_assumptions(document)
     _warn_of_serving(plans)
-    warn_of_extrapolation(plans)
+    warn_of_extrapolation(plans, names)
     _warn_of_convergence(document)
 
 
@@ -82,7 +81,7 @@ def print_target(document: dict[str, Any]) -> None:
         *([["lifetime cost (FLOP)", format_flops(best["cost"])]] if best["cost"] != best["compute"] else []),
         ["reaches it with probability", format_share(best["reaches"])],
         [f"loss, {prob} interval", format_interval(best["loss"], format_plain)],
-        *_beyond([best]),
+        *outside_rows([best]),
         *([words, format_quantity(best[key])] for key, words in _PERSON.items() if best[key] is not None),
     ]
     title = f"{document['model']}: the cheapest plan to a loss of {document['target']:g}"
@@ -124,7 +123,7 @@ def print_audit(document: dict[str, Any]) -> None:
     title = f"{document['model']}: each model at its own compute, {format_share(document['prob'])} intervals"
     print_table(title, columns, rows)
     say_of_budget(document)
-    warn_of_extrapolation(document["plans"])
+    warn_of_extrapolation(document["plans"], [plan["name"] for plan in document["plans"]])
     _warn_of_convergence(document)
 
 
@@ -166,15 +165,6 @@ def _optimum(document: dict[str, Any]) -> str:
         if document[key] is not None
     ]
     return ", ".join(["N_opt", *counted])
-
-
-def _beyond(plans: list[dict[str, Any]]) -> list[list[str]]:
-    """Say by what factors plans lie outside the runs, a row for each side on which one does."""
-    return [
-        [words, *(f"{format_factor(plan[key])}x" if is_beyond(plan[key]) else "-" for plan in plans)]
-        for key, words in _SIDES.items()
-        if any(is_beyond(plan[key]) for plan in plans)
-    ]
 
 
 def _warn_of_serving(plans: list[dict[str, Any]]) -> None:
@@ -268,11 +258,5 @@ _WEIGHTS = {
 """How it is said what weights rest on."""
 MOST_SERVED = 0.9
 """Share of a budget spent on serving beyond which there is a warning."""
-
-_SIDES = {
-    "extrapolation_params": "size beyond the runs",
-    "extrapolation_tokens": "tokens beyond the runs",
-    "extrapolation": "compute beyond the runs",
-}
 
 _PERSON = {"accelerator_hours": "accelerator-hours", "money": "money"}

@@ -94,7 +94,7 @@ def audit(
         params_opt and tokens_opt (at its own compute), dims chain, draw, plan; oversized (the probability
         that params_opt is smaller), params, tokens, compute in FLOPs and by what factor these three lie
         outside the runs (extrapolation_params, extrapolation_tokens and, of compute, extrapolation; 1
-        inside), dims plan, whose labels are the names.
+        inside) and which of them below (below_runs_params, …), dims plan, whose labels are the names.
 
     Raises
     ------

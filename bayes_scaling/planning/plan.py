@@ -105,10 +105,11 @@ def plan(
         - recommended_params, _tokens, _compute (of training, in FLOPs), _cost (with serving),
           _expected_regret, _oversized (probability that a smaller model would be better at the same cost),
           _extrapolation, _extrapolation_params and _extrapolation_tokens (by what factor its training
-          compute, size and tokens lie outside those of the runs; 1 inside), _serving_share (of the cost) and
+          compute, size and tokens lie outside those of the runs; 1 inside), _below_runs,
+          _below_runs_params and _below_runs_tokens (whether below), _serving_share (of the cost) and
           _epochs of the unique tokens and _reaches (probability of the target), where those are given;
           _regret and _loss, dims chain and draw; and _continues: whether it is the run that is there.
-          `extrapolation` is that of the recommended plan.
+          `extrapolation` and `below_runs` are those of the recommended plan.
         - proposed_*, the same of a proposed plan, compared within the limits if it keeps them itself, and
           continued_*, of the run that is there trained on, where the limits allow it.
         - unconstrained_params and _expected_regret: the recommended plan without limits on size and tokens,
@@ -197,7 +198,8 @@ def plan(
         if given is not None:
             answer[name] = float(given)
     answer["compute"] = cost
-    answer["extrapolation"] = answer["recommended_extrapolation"]
+    for name in ("extrapolation", "below_runs"):
+        answer[name] = answer[f"recommended_{name}"]
     answer = _labelled(answer, fitted, binding)
     answer.attrs |= {"prob": prob, "listed": int(within.sizes is not None)}
     answer.attrs |= {"weights_by": fitted.weights_by, "weights_why": fitted.weights_why}
@@ -268,7 +270,7 @@ def _unconstrained(problem: Problem, cost: float, within: Limits, answer: xr.Dat
 
 def _labelled(answer: xr.Dataset, fitted: Fitted, binding: list[str]) -> xr.Dataset:
     units = {"params": "parameters", "tokens": "tokens", "compute": "FLOP", "cost": "FLOP"}
-    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": "", "extrapolation": "1"}
+    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": "", "extrapolation": "1", "below": "1"}
     for name in answer.variables:
         words = str(name).split("_")
         unit = next((units[word] for word in words if word in units), "1")

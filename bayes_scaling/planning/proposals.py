@@ -34,7 +34,7 @@ def judged(
         "regret": fitted.draws(regret),
         "loss": fitted.draws(loss),
         "oversized": float(problem.too_large(params, tokens).mean()),
-        **{name: float(factor) for name, factor in fitted.extrapolation(params, tokens, compute).items()},
+        **{name: known.item() for name, known in fitted.extrapolation(params, tokens, compute).items()},
     }
     if problem.served:
         found["serving_share"] = float(problem.cost(params, 0.0)) / paid
