@@ -95,7 +95,7 @@ def _whose(method: dict[str, Any]) -> str:
 
 
 def _notes(methods: list[dict[str, Any]]) -> list[str]:
-    """Say what to know of each method: a line a method, and of several recipes one for each note that differs."""
+    """Say what to know of each method, in a line, and of several recipes what differs in lines of its own."""
     recipes: dict[str, list[str]] = {}
     said: dict[str, dict[str, list[str]]] = {}
     for method in methods:

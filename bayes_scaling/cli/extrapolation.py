@@ -43,7 +43,7 @@ def is_outside(extrapolation: float) -> bool:
 
 
 def outside_the_runs(answer: Mapping[str, Any], of: str = "") -> str:
-    """Say how far out an answer lies in its compute, or its size or tokens; nothing of one within the runs."""
+    """Say how far out an answer lies in compute, or in size or tokens; nothing of one within the runs."""
     factor = answer.get(f"extrapolation{of}", 1.0)
     side = "below" if answer.get(f"below_runs{of}") else "beyond"
     return f"{format_factor(factor)}x {side} the runs" if is_outside(factor) else ""

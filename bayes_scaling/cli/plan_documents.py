@@ -124,6 +124,7 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
                 "name": str(name),
                 **{key: float(one[key]) for key in ("params", "tokens", "compute")},
                 **outside_of(one),
+                "expected_regret": float(one["expected_regret"]),
                 "regret": interval_of(one["regret"], prob),
                 "oversized": float(one["oversized"]),
                 "params_opt": interval_of(one["params_opt"], prob),
@@ -167,6 +168,11 @@ def _judged(decision: xr.Dataset, name: str, rate: Rate, prob: float) -> dict[st
         **_person(rate, found["cost"]),
         "regret": interval_of(decision[f"{name}_regret"], prob),
         "loss": interval_of(decision[f"{name}_loss"], prob),
+        **(
+            {"from_scratch": interval_of(decision[f"{name}_from_scratch"], prob)}
+            if f"{name}_from_scratch" in decision
+            else {}
+        ),
         **_if_there(decision, name, ("reaches", "epochs", "serving_share")),
     }
 

@@ -212,7 +212,7 @@ def _of_recipe(
     if recipe is None:
         raise InputError(
             f"the fit is of {len(names)} recipes, and a plan is for one: name it (recipe, --recipe); "
-            f"they are {', '.join(names)}"
+            f"they are {', '.join(map(repr, names))}"
         )
     if recipe not in names:
         raise InputError(f"the fit has no recipe {recipe!r}{did_you_mean(recipe, names)}")
