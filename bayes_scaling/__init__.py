@@ -56,6 +56,7 @@ _HOME = {
     "plot_audit": "plots.audit",
     "plot_design": "plots.design",
     "plot_plan": "plots.plan",
+    "plot_plans": "plots.audit",
     "plot_predictive": "plots.predictive",
     "plot_residuals": "plots.residuals",
     "plot_target": "plots.target",

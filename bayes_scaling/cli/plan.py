@@ -150,7 +150,9 @@ def plan(
     # Of one fit its draws alone are read; to weigh several takes the densities of their runs.
     weighing = len(fits) > 1 and weights is None
     scored = ("log_likelihood", "observed_data") if weighing else ()
-    fitted = [open_fit(path, groups=("posterior", "constant_data", *scored)) for path in fits]
+    drawn = () if figure is None else ("observed_data",)
+    groups = dict.fromkeys(("posterior", "constant_data", *scored, *drawn))
+    fitted = [open_fit(path, groups=tuple(groups)) for path in fits]
     shared["weights"] = None if weights is None else options.numbers(weights, "--weights")
     if weighing:
         from bayes_scaling.planning.stacking import model_weights
@@ -177,9 +179,10 @@ def plan(
             fitted, shared["weights"], document["compute"], step, recipe, prob
         )
         if figure is not None:
-            from bayes_scaling.plots.plan import plot_plan
+            from bayes_scaling.plots.audit import plot_plans
 
-            save_figure(plot_plan(decision), figure)
+            panels = plot_plans(fitted, decision, prob=prob, allow_unconverged=allow_unconverged)
+            save_figure(panels[0], figure)
         (print_json if json else print_plan)(document)
     if not document["converged"]:
         raise typer.Exit(NOT_CONVERGED)
