@@ -25,6 +25,7 @@ _HOME = {
     "plan": "planning.plan",
     "plan_to_target": "planning.cheapest",
     "model_weights": "planning.stacking",
+    "forward_scores": "planning.forward",
     "stack_scores": "planning.stacking",
     "compute_to_target": "planning.target",
     "worth_of_improvement": "planning.target",

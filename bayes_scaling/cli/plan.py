@@ -84,7 +84,15 @@ def plan(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Of several fits, as 0.7,0.3; by stacking of leave-one-out densities unless given."
+            help="Of several fits, as 0.7,0.3; by stacking of leave-one-out densities unless given, or of "
+            "--scores."
+        ),
+    ] = None,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Of several fits, weigh them by how well they predicted larger runs: what "
+            "`bayes-scaling backtest --json` printed, once for each fit, in their order."
         ),
     ] = None,
     recipe: options.Recipe = None,
@@ -149,17 +157,24 @@ def plan(
     _check_way(to_target, {**at_budget, "improvement": step}, shared["target"], sure)
     # Of one fit its draws alone are read; to weigh several takes the densities of their runs.
     weighing = len(fits) > 1 and weights is None
-    scored = ("log_likelihood", "observed_data") if weighing else ()
+    scored = ("log_likelihood", "observed_data") if weighing and not scores else ()
+    if scores and not weighing:
+        raise InputError(
+            "--scores weigh several fits, by themselves; give two or more fits, and no --weights"
+        )
     drawn = () if figure is None else ("observed_data",)
     groups = dict.fromkeys(("posterior", "constant_data", *scored, *drawn))
     fitted = [open_fit(path, groups=tuple(groups)) for path in fits]
     shared["weights"] = None if weights is None else options.numbers(weights, "--weights")
     if weighing:
+        from bayes_scaling.planning.forward import forward_scores
         from bayes_scaling.planning.stacking import model_weights
         from bayes_scaling.progress import working
 
         with working("weighing the fits", show=sys.stderr.isatty()):
-            shared["weights"] = model_weights(fitted)
+            shared["weights"] = model_weights(
+                fitted, scores=forward_scores(fitted, scores) if scores else None
+            )
     if to_target:
         from bayes_scaling.planning.cheapest import SURE, plan_to_target
 

@@ -26,6 +26,7 @@ from bayes_scaling.planning.estimators import (
     published_rows,
 )
 from bayes_scaling.planning.optimum import UNITS, check_budgets, outside
+from bayes_scaling.planning.price import price_of_runs
 from bayes_scaling.planning.recipes import distinct_names
 from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.runs.check import check_runs
@@ -164,7 +165,7 @@ def compare(
     approaches: dict[str, list[Row]] = {}
     for i, part in enumerate(parts, start=1):
         warn_before_fitting(part.runs)
-        beyond = _outside(budgets, part.runs)
+        beyond, price = _outside(budgets, part.runs), price_of_runs(part.runs)
         for approach in run_approaches(
             part.runs,
             part.curves,
@@ -181,7 +182,13 @@ def compare(
             progress=sys.stderr.isatty() if progress is None else progress,
         ):
             row = approach_row(
-                approach, budgets, prob=prob, scheme=scheme, recipe=part.recipe, outside=beyond
+                approach,
+                budgets,
+                prob=prob,
+                scheme=scheme,
+                recipe=part.recipe,
+                outside=beyond,
+                price=price,
             )
             approaches.setdefault(approach.name, []).append(row)
     estimators = [*approaches.values(), *posteriors]

@@ -15,7 +15,9 @@ from bayes_scaling.approaches.published import published_estimates
 from bayes_scaling.approaches.recipes import RecipeRuns
 from bayes_scaling.intervals import STATISTICS, interval
 from bayes_scaling.planning.isoflop import local_exponents
+from bayes_scaling.planning.law_surface import optima_of_laws
 from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.planning.price import Price
 from bayes_scaling.planning.recipes import recipes_of_runs
 from bayes_scaling.quantities import format_share
 from bayes_scaling.runs.check import data_hash
@@ -63,6 +65,7 @@ def approach_row(
     scheme: str,
     recipe: str,
     outside: xr.Dataset,
+    price: Price,
 ) -> Row:
     """Summarise an approach by its bootstrap.
 
@@ -80,6 +83,9 @@ def approach_row(
         Whose runs it rests on; "" for all.
     outside : Dataset, dims compute
         How far the budgets lie outside those runs, as from `planning.optimum.outside`.
+    price : Price
+        What a token costs by those runs: where that changes with the size, the optimum of an approach that
+        has a law is that at the k of each size, as a posterior's is.
 
     Returns
     -------
@@ -87,8 +93,8 @@ def approach_row(
     """
     if approach.frontier is None or approach.resamples is None:
         return Row(approach.name, recipe, outside=outside, reason=approach.reason)
-    estimate = _read(approach.frontier.isel(resample=0), budgets)
-    draws = _read(approach.resamples.rename(resample="draw"), budgets)
+    estimate = _read(approach.frontier.isel(resample=0), budgets, price)
+    draws = _read(approach.resamples.rename(resample="draw"), budgets, price)
     count, failed = draws.sizes["draw"], int(draws["a"].isnull().sum())
     notes = list(approach.notes)
     if scheme == "subsample":
@@ -255,14 +261,17 @@ def no_spread(estimate: xr.Dataset) -> xr.Dataset:
     return xr.full_like(estimate, np.nan).expand_dims(statistic=list(STATISTICS[1:]))
 
 
-def _read(frontier: xr.Dataset, budgets: xr.DataArray) -> xr.Dataset:
+def _read(frontier: xr.Dataset, budgets: xr.DataArray, price: Price | None = None) -> xr.Dataset:
     """Read the optima off a frontier, with the exponents of the law around it where they are known.
 
     Approach 1 knows only the frontier itself, not what a plan beside it costs.
     """
     unknown = xr.full_like(frontier["a"], np.nan)
     exponents = {name: frontier.get(name, unknown) for name in ("alpha", "beta")}
-    return optimum_on(frontier, budgets).assign(exponents).reset_coords(drop=True)
+    optima = optimum_on(frontier, budgets)
+    if price is not None and price.rise and "A" in frontier:
+        optima = optima.assign(optima_of_laws(frontier, budgets, price).data_vars)
+    return optima.assign(exponents).reset_coords(drop=True)
 
 
 def _spread(draws: xr.Dataset, prob: float) -> xr.Dataset:

@@ -381,6 +381,7 @@ def test_a_fit_that_did_not_converge_is_refused_or_marked(folder: Path, run: Cal
         (["--compute", "1e22", "--figure", "plan.jpg"], "no figure format '.jpg'"),
         (["--compute", "1e22", "--recipe", "web"], "does not tell recipes apart"),
         (["--compute", "1e22", "--weights", "1"], "weights tell several fits apart, and there is one"),
+        (["--compute", "1e22", "--scores", "a.json"], "--scores weigh several fits, by themselves"),
         (["--compute", "1e22", "--weights", "half"], "--weights 'half': 'half' is not a number"),
         (["--target", "1.2"], "no draw of the fit reaches it"),
     ],
