@@ -41,8 +41,8 @@ def print_compare(document: dict[str, Any]) -> None:
             if several and (i == 0 or recipes[i] != recipes[i - 1]):
                 # Above its methods, not beside them, where there is no room.
                 starts.append(len(rows))
-                said = "".join(f", {side}" for side in of_recipe if side and not of_all)
-                rows.append([f"{recipes[i]}{said}:", *[""] * len(columns)])
+                said = "" if of_all else "".join(of_recipe)
+                rows.append([f"{recipes[i]}:\n{said}".rstrip(), *[""] * len(columns)])
             own_side = outside[i] if method["available"] and not (of_all or of_recipe) else ""
             rows.append([f"{method['method']}\n{own_side}".rstrip(), *own])
         print_table(
@@ -113,10 +113,10 @@ def _notes(methods: list[dict[str, Any]]) -> list[str]:
         if shared:
             lines.append(f"{name}: {'; '.join(shared)}")
         by_recipes: dict[str, list[str]] = {}
-        for told, of in notes.items():
-            if told not in shared:
-                by_recipes.setdefault(", ".join(map(repr, of)), []).append(told)
-        lines += [f"{name}, {of}: {'; '.join(told)}" for of, told in by_recipes.items()]
+        for note, of in notes.items():
+            if note not in shared:
+                by_recipes.setdefault(", ".join(map(repr, of)), []).append(note)
+        lines += [f"{name}, {whose}: {'; '.join(own)}" for whose, own in by_recipes.items()]
     return lines
 
 

@@ -145,8 +145,8 @@ def plot_frontier(
     if alone:
         ax.legend(frameon=False, fontsize="small")
     else:
-        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
-        ax.legend(frameon=False, fontsize="small", **below)
+        beneath: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
+        ax.legend(frameon=False, fontsize="small", **beneath)
     return ax
 
 

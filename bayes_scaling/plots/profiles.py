@@ -76,7 +76,7 @@ def plot_profiles(
     for i, label in enumerate(centre.budget):
         rows = centre.profile == i
         even = colormaps["viridis"](i / max(1, len(centre.budget) - 1))
-        colour = by_compute.to_rgba(float(label)) if many else even
+        colour = by_compute.to_rgba(np.asarray(label, dtype=float)) if many else even
         own = posterior.isel(budget=i)
         ends = params[rows].min() / 1.2, params[rows].max() * 1.2
         sizes = xr.DataArray(np.geomspace(*ends, POINTS), dims="size")
