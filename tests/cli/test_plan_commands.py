@@ -313,6 +313,15 @@ def test_design_prints_the_pilot_runs_and_draws_them(folder: Path, run: Callable
     assert set(document["after"]["params_opt"]) == {"estimate", "low", "high"}
     words = run(*asked, "--sizes", "100M,300M,1B,3B", "--max-run", "4e20").stdout
     assert "3 pilot runs of" in words
+    assert "is the standard error of the simulation" in words
+    assert document["runs"][0]["lowered_by"]["error"] > 0
+    assert document["isoflop"]["excess"]["error"] > 0
+    assert 0 <= document["runs_worth"] <= 3
+    small = run("design", folder / "fit.nc", "--target", "5.76e23", "--pilot", "1e13", "--runs", "2").stdout
+    assert "x below" in small
+    assert "pilot runs outside the runs there are: 2 of 2 in compute, 2 of 2 in size" in " ".join(
+        small.split()
+    )
     assert "an IsoFLOP profile, would leave" in words
     allowed = run(
         "design", folder / "unconverged.nc", "--target", "1e23", "--pilot", "1e21", "--runs", "1",

@@ -11,10 +11,11 @@ import xarray as xr
 from handmade_fits import handmade_fit, law_draws
 from held_out import runs_of, told_the_law
 
-from bayes_scaling import forward_scores, model_weights
+from bayes_scaling import forward_scores, model_weights, save_fit
 from bayes_scaling.checks.backtest import score_folds
 from bayes_scaling.checks.scores import log_score
 from bayes_scaling.cli.backtest import describe
+from bayes_scaling.cli.main import app
 from bayes_scaling.errors import InputError
 from bayes_scaling.planning.discrepancy import LOSS_SLOPES, PARAMS_SLOPES
 from bayes_scaling.planning.stacking import stack_scores
@@ -95,3 +96,25 @@ def test_what_is_no_backtest_of_these_fits_is_refused(
         forward_scores(fits, [tmp_path / "else.json"] * 2)
     with pytest.raises(InputError, match="is not what backtest returns"):
         forward_scores(fits, [xr.Dataset()] * 2)
+
+
+def test_plan_takes_them_from_files(
+    fits: list[xr.DataTree],
+    backtests: list[xr.Dataset],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    asked = ["plan"]
+    for i, fit in enumerate(fits):
+        save_fit(fit, tmp_path / f"{i}.nc")
+        asked.append(str(tmp_path / f"{i}.nc"))
+    for i, found in enumerate(backtests):
+        (tmp_path / f"{i}.json").write_text(json.dumps(describe(found)))
+        asked += ["--scores", str(tmp_path / f"{i}.json")]
+    app([*asked, "--compute", "1e23", "--json"], standalone_mode=False)
+    document = json.loads(capsys.readouterr().out)
+    assert document["weights_by"] == "forward"
+    weights = model_weights(fits, scores=forward_scores(fits, backtests))
+    assert [model["weight"] for model in document["models"]] == pytest.approx(weights.values.tolist())
+    app([*asked, "--compute", "1e23"], standalone_mode=False)
+    assert "by stacking of forward predictions (of 45 losses beyond 2 cuts)" in capsys.readouterr().out
