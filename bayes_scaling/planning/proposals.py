@@ -25,12 +25,9 @@ def judged(
 ) -> xr.Dataset:
     """Judge one plan, by a problem prepared for it; `cost` where what is paid is not the whole of it."""
     loss = problem.loss(params, tokens)
-    if cost is None:
-        regret = problem.regret(params, tokens)
-    else:
-        regret = 1 - problem.least_cost(loss) / cost
-        # Where nothing is better than this one, the best plan costs as much but for rounding.
-        regret = np.where(regret < _ROUNDING, 0.0, regret)
+    regret = problem.regret(params, tokens) if cost is None else 1 - problem.least_cost(loss) / cost
+    # Where nothing is better than this one, the best plan costs as much but for rounding.
+    regret = np.where(regret < _ROUNDING, 0.0, regret)
     compute = float(problem.surface.compute(params, tokens))
     paid = float(problem.cost(params, tokens)) if cost is None else cost
     found: dict[str, Any] = {
