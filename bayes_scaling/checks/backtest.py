@@ -83,7 +83,7 @@ def backtest(
         run); by estimator and fold: converged, coverage (by prob), interval_score (of the 90 % interval of
         the log loss), log_score, bias (mean of the log of what came over what was predicted).
         By prediction: prediction_fold, run, compute, decades_beyond, loss; by estimator and prediction:
-        estimate, low, high (by prob), pit, error.
+        estimate, low, high (by prob), pit, error, prediction_log_score (log density of the log loss).
         By decision, one a fold and a budget beyond its cut whose own IsoFLOP profile has a minimum:
         decision_fold, budget, params_min; by estimator: params_opt (its median), params_low, params_high (90
         %), regret (share of the compute that following the median wastes).

@@ -141,7 +141,7 @@ def _approach_3(runs: pd.DataFrame, task: Mapping[str, Any]) -> dict[str, Any]:
     planned = task["planned"]
     law = _log_loss(laws, planned)
     noise = np.random.default_rng(task["seed"]).choice(left, size=law.shape)
-    log_params = _log_params(laws, task["budgets"])
+    log_params = _log_params(laws, runs, task["budgets"])
     return {
         "predictions": {
             BOOTSTRAP: _prediction(law, log_params),
@@ -158,11 +158,13 @@ def _log_loss(laws: xr.Dataset, runs: Any) -> Array:
     return np.log(chinchilla.loss(np.asarray(runs["params"]), np.asarray(runs["tokens"]), **law))
 
 
-def _log_params(laws: xr.Dataset, budgets: Sequence[float]) -> Array:
-    """Log of N_opt by each law, dims ("resample", "budget")."""
-    from bayes_scaling.approaches.frontier import optimum_on
+def _log_params(laws: xr.Dataset, runs: pd.DataFrame, budgets: Sequence[float]) -> Array:
+    """Log of N_opt by each law, dims ("resample", "budget"), each at the k of its size."""
+    from bayes_scaling.planning.law_surface import optima_of_laws
+    from bayes_scaling.planning.price import price_of_runs
 
-    best = optimum_on(laws, xr.DataArray(np.array(budgets, dtype=float), dims="compute"))["params_opt"]
+    compute = xr.DataArray(np.array(budgets, dtype=float), dims="compute")
+    best = optima_of_laws(laws, compute, price_of_runs(runs))["params_opt"]
     return np.log(best.transpose("resample", "compute").to_numpy())
 
 

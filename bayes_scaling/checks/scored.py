@@ -93,14 +93,15 @@ def _scores_of(draws: Array, observed: Array) -> Array:
 
 def _predictions(study: Sequence[Predicted], methods: Sequence[str]) -> dict[str, Any]:
     count = sum(len(each.fold.predicted) for each in study)
-    found = np.full((len(methods), count, 2 + 2 * len(PROBS)), np.nan)
+    found = np.full((len(methods), count, 3 + 2 * len(PROBS)), np.nan)
     start = 0
     for each in study:
         stop = start + len(each.fold.predicted)
         for i, method in enumerate(methods):
             if method in each.by_method:
                 draws = each.by_method[method].log_loss
-                parts = [np.median(draws, axis=1), pit(draws, each.log_loss)]
+                scores = log_score(draws, each.log_loss)
+                parts = [np.median(draws, axis=1), pit(draws, each.log_loss), scores]
                 parts += [end for prob in PROBS for end in ends(draws, prob)]
                 found[i, start:stop] = np.column_stack(parts)
         start = stop
@@ -121,8 +122,9 @@ def _predictions(study: Sequence[Predicted], methods: Sequence[str]) -> dict[str
         "estimate": (dims, np.exp(found[..., 0])),
         "error": (dims, np.log(over("loss")) - found[..., 0]),
         "pit": (dims, found[..., 1]),
-        "low": ((*dims, "prob"), np.exp(found[..., 2::2])),
-        "high": ((*dims, "prob"), np.exp(found[..., 3::2])),
+        "prediction_log_score": (dims, found[..., 2]),
+        "low": ((*dims, "prob"), np.exp(found[..., 3::2])),
+        "high": ((*dims, "prob"), np.exp(found[..., 4::2])),
     }
 
 

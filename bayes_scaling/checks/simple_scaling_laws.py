@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InputError
-from bayes_scaling.laws import chinchilla
-from bayes_scaling.runs.check import flops_per_param_token
+from bayes_scaling.planning.law_surface import LawSurface
+from bayes_scaling.planning.price import price_of_runs
 
 NAME = "simple-scaling-laws"
 
@@ -81,10 +81,7 @@ def predict(
         # Its coefficients belong to sizes and tokens over a reference of its own.
         law[coefficient] = law[coefficient] * model.observed_domain[column]["reference"] ** law[exponent]
     with np.errstate(all="ignore"):
-        best = chinchilla.optimum(
-            np.array(budgets, dtype=float),
-            **{name: law[name] for name in ("E", "A", "B", "alpha", "beta")},
-            flops_per_param_token=flops_per_param_token(runs),
-        )[0]
+        law = {name: law[name] for name in ("E", "A", "B", "alpha", "beta")}
+        best = LawSurface(law, price_of_runs(runs)).optimum(np.array(budgets, dtype=float))[0]
         # Its noise is on the loss itself, which may so fall below zero.
         return np.log(np.maximum(loss, 1e-12)), np.log(best)

@@ -47,19 +47,10 @@ def audit(
     audited = judge(fitted, models, recipe=recipe, allow_unconverged=allow_unconverged)
     document = audit_document(audited, prob)
     if figure is not None:
-        import matplotlib.pyplot as plt
+        from bayes_scaling.plots.audit import plot_plans
 
-        from bayes_scaling.plots.audit import plot_audit
-
-        _, axes = plt.subplots(1, 3, figsize=(18, 5), layout="constrained")
-        for ax, quantity in zip(axes, ("params_opt", "tokens_opt", "loss_opt"), strict=True):
-            plot_audit(
-                fitted, audited, quantity=quantity, prob=prob, allow_unconverged=allow_unconverged, ax=ax
-            )
-        for ax in axes[1:]:
-            # The first panel's holds for all.
-            ax.get_legend().remove()
-        save_figure(axes[0], figure)
+        drawn_axes = plot_plans(fitted, audited, prob=prob, allow_unconverged=allow_unconverged)
+        save_figure(drawn_axes[0], figure)
     (print_json if json else print_audit)(document)
     if not document["converged"]:
         raise typer.Exit(NOT_CONVERGED)

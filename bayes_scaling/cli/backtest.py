@@ -110,6 +110,17 @@ def describe(found: xr.Dataset) -> dict[str, Any]:
                     "regret": float(at["regret"]),
                 }
             )
+    predictions = [
+        {
+            "method": name,
+            **_place(found.isel(fold=int(at["prediction_fold"]))),
+            "run": str(at["run"].values),
+            "log_score": float(at["prediction_log_score"].sel(estimator=name)),
+        }
+        for i in range(found.sizes["prediction"])
+        for at in [found[["prediction_fold", "run", "prediction_log_score"]].isel(prediction=i)]
+        for name in found["estimator"].values.tolist()
+    ]
     slopes = [
         {
             "recipe": str(name),
@@ -124,6 +135,7 @@ def describe(found: xr.Dataset) -> dict[str, Any]:
         "rows": rows,
         "pooled": pooled,
         "decisions": decisions,
+        "predictions": predictions,
         "slopes": slopes,
     }
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from bayes_scaling.cli.extrapolation import outside_the_runs
 from bayes_scaling.cli.output import (
     QUANTITIES,
-    beyond_the_runs,
     console,
     format_interval,
     print_table,
@@ -24,16 +24,30 @@ def print_compare(document: dict[str, Any]) -> None:
     # One law for all recipes is of all of them; what rests on none of the runs is of none.
     recipes = [method["recipe"] or ("all of them" if method["runs"] else "other runs") for method in methods]
 
-    def print_part(title: str, columns: list[str], cells: list[list[str]]) -> None:
+    def print_part(title: str, columns: list[str], cells: list[list[str]], outside: list[str]) -> None:
         rows: list[list[str]] = []
         starts: list[int] = []
+        # How far out a budget lies is said once: of all rows, of a recipe's, or beside each with an answer.
+        sides: dict[str, set[str]] = {}
+        for method, name, side in zip(methods, recipes, outside, strict=True):
+            if method["available"]:
+                sides.setdefault(name, set()).add(side)
+        every = set().union(*sides.values())
+        of_all = every.pop() if len(every) == 1 else ""
         for i, (method, own) in enumerate(zip(methods, cells, strict=True)):
+            of_recipe = sides.get(recipes[i], set()) if several else set()
+            if len(of_recipe) > 1:
+                of_recipe = set()
             if several and (i == 0 or recipes[i] != recipes[i - 1]):
                 # Above its methods, not beside them, where there is no room.
                 starts.append(len(rows))
-                rows.append([f"{recipes[i]}:", *[""] * len(columns)])
-            rows.append([method["method"], *own])
-        print_table(title, ["method", *columns], rows, sections=starts[1:])
+                said = "" if of_all else "".join(of_recipe)
+                rows.append([f"{recipes[i]}:\n{said}".rstrip(), *[""] * len(columns)])
+            own_side = outside[i] if method["available"] and not (of_all or of_recipe) else ""
+            rows.append([f"{method['method']}\n{own_side}".rstrip(), *own])
+        print_table(
+            f"{title}, {of_all}" if of_all else title, ["method", *columns], rows, sections=starts[1:]
+        )
 
     exponents = [
         [
@@ -43,7 +57,7 @@ def print_compare(document: dict[str, Any]) -> None:
         for method in methods
     ]
     title = f"exponents of N_opt ~ C^a and D_opt ~ C^b, with {format_share(prob)} intervals"
-    print_part(title, ["a", "b", "runs"], exponents)
+    print_part(title, ["a", "b", "runs"], exponents, [""] * len(methods))
     for i, compute in enumerate(document["compute"]):
         optima = [method["optima"][i] if method["available"] else {} for method in methods]
         cells = [
@@ -53,30 +67,27 @@ def print_compare(document: dict[str, Any]) -> None:
             ]
             for method, at in zip(methods, optima, strict=True)
         ]
-        beyond = beyond_the_runs(_furthest(document, i))
-        title = f"optimum at {format_flops(compute)} FLOP{f', {beyond}' if beyond else ''}"
-        print_part(title, ["N_opt", "D_opt", "D / N", "loss"], cells)
+        outside = [outside_the_runs(at) for at in optima]
+        print_part(
+            f"optimum at {format_flops(compute)} FLOP", ["N_opt", "D_opt", "D / N", "loss"], cells, outside
+        )
     say = console().print
     for line in _notes(methods):
         say(line)
     agreed = ["all intervals of N_opt and of the loss overlap"] if document["comparable"] else []
     if several and agreed:
         agreed = [f"within each recipe {agreed[0]}"]
-    for sentence in document["disagreements"] or agreed:
+    for sentence in _gravest(document) or agreed:
         say(sentence, style="bold")
-    warn_of_extrapolation(
-        [{"extrapolation": _furthest(document, i)} for i in range(len(document["compute"]))]
-    )
+    warn_of_extrapolation([at for method in methods for at in method["optima"]])
     for method in methods:
         if not method["converged"]:
             say(f"{_whose(method)} is from a fit that is NOT converged", style="bold red")
     _print_ranking(document["ranking"])
 
 
-def _furthest(document: dict[str, Any], budget: int) -> float:
-    """By what factor a budget lies outside the compute of the runs, the most of all recipes."""
-    answered = [method for method in document["methods"] if method["available"]]
-    return max((method["optima"][budget]["extrapolation"] for method in answered), default=1.0)
+MOST_DISAGREEMENTS = 10
+"""Sentences about disagreements beyond which those of smaller budgets are left out."""
 
 
 def _whose(method: dict[str, Any]) -> str:
@@ -84,19 +95,40 @@ def _whose(method: dict[str, Any]) -> str:
 
 
 def _notes(methods: list[dict[str, Any]]) -> list[str]:
-    """Say what to know of each method, once where that is the same for several recipes."""
-    said: dict[tuple[str, str], list[str]] = {}
+    """Say what to know of each method, in a line, and of several recipes what differs in lines of its own."""
+    recipes: dict[str, list[str]] = {}
+    said: dict[str, dict[str, list[str]]] = {}
     for method in methods:
+        name, recipe = method["method"], method["recipe"] or ""
+        recipes.setdefault(name, []).append(recipe)
         told = [] if method["available"] else [f"not available: {method['reason']}"]
         if method["resamples"]:
             failed = f", {method['failed']} of which gave no estimate" if method["failed"] else ""
             told.append(f"{method['resamples']} resamples{failed}")
-        if told := [*told, *method["notes"]]:
-            said.setdefault((method["method"], "; ".join(told)), []).append(method["recipe"] or "")
-    return [
-        f"{name} [{', '.join(recipes)}]: {told}" if any(recipes) else f"{name}: {told}"
-        for (name, told), recipes in said.items()
-    ]
+        for each in [*told, *method["notes"]]:
+            said.setdefault(name, {}).setdefault(each, []).append(recipe)
+    lines = []
+    for name, notes in said.items():
+        shared = [told for told, of in notes.items() if of == recipes[name]]
+        if shared:
+            lines.append(f"{name}: {'; '.join(shared)}")
+        by_recipes: dict[str, list[str]] = {}
+        for note, of in notes.items():
+            if note not in shared:
+                by_recipes.setdefault(", ".join(map(repr, of)), []).append(note)
+        lines += [f"{name}, {whose}: {'; '.join(own)}" for whose, own in by_recipes.items()]
+    return lines
+
+
+def _gravest(document: dict[str, Any]) -> list[str]:
+    """Say where estimators disagree; where that fills a page, at the largest budget alone."""
+    every = document["disagreements"]
+    if len(every) <= MOST_DISAGREEMENTS:
+        return list(every)
+    largest = f"at {format_flops(max(document['compute']))} FLOP "
+    kept = [sentence for sentence in every if largest in sentence]
+    more = len(every) - len(kept)
+    return [*kept, f"and so {more} times at smaller budgets: --json lists all"] if more else kept
 
 
 def _print_ranking(ranking: list[dict[str, Any]]) -> None:

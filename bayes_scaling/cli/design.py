@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -39,7 +38,6 @@ def design(
     from bayes_scaling.cli.output import NOT_CONVERGED, print_json
     from bayes_scaling.planning.design import design as propose
     from bayes_scaling.plots.axes import check_figure, save_figure
-    from bayes_scaling.progress import working
     from bayes_scaling.sampling.artefact import open_fit
 
     if figure is not None:
@@ -51,16 +49,15 @@ def design(
         "sizes": options.quantities(sizes, "--sizes") or None,
     }
     fitted = open_fit(fit, groups=("posterior", "constant_data", "observed_data"))
-    with working("weighing pilot runs", show=sys.stderr.isatty()):
-        proposed = propose(
-            fitted,
-            runs=runs,
-            spread=spread,
-            recipe=recipe,
-            prob=prob,
-            allow_unconverged=allow_unconverged,
-            **asked,  # type: ignore[arg-type]
-        )
+    proposed = propose(
+        fitted,
+        runs=runs,
+        spread=spread,
+        recipe=recipe,
+        prob=prob,
+        allow_unconverged=allow_unconverged,
+        **asked,  # type: ignore[arg-type]
+    )
     if figure is not None:
         from bayes_scaling.plots.design import plot_design
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from bayes_scaling.cli.extrapolation import outside_of
 from bayes_scaling.intervals import interval, interval_dict
 from bayes_scaling.planning.parameters import parameters
 from bayes_scaling.sampling.artefact import fit_facts
@@ -65,7 +66,7 @@ def compare_document(comparison: xr.Dataset, ranking: pd.DataFrame | None = None
                     {
                         "compute": float(at["compute"]),
                         **{each: interval_dict(at[each]) for each in PER_BUDGET},
-                        "extrapolation": float(at["extrapolation"]),
+                        **outside_of(at),
                         "misspent": {
                             str(comparison["method"].sel(estimator=judge).item()): float(
                                 at["misspent"].sel(judge=judge)
@@ -144,7 +145,7 @@ def _of_one_recipe(optima: xr.Dataset, prob: float) -> dict[str, Any]:
             {
                 "compute": float(compute),
                 **{name: interval_dict(summary[name].isel(compute=i)) for name in PER_BUDGET},
-                "extrapolation": float(optima["extrapolation"][i]),
+                **outside_of(optima.isel(compute=i)),
             }
             for i, compute in enumerate(optima["compute"].values)
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,10 +55,13 @@ def optimum(
         from bayes_scaling.plots.frontier import plot_frontier
         from bayes_scaling.plots.optimum import plot_optimum
 
+        asked: dict[str, Any] = {
+            "new_budget": new_budget, "prob": prob, "allow_unconverged": allow_unconverged
+        }  # fmt: skip
         if recipe_names(fitted["posterior"].dataset):
-            drawn = plot_frontier(fitted, prob=prob, allow_unconverged=allow_unconverged)
+            drawn = plot_frontier(fitted, budgets, new_recipe=new_recipe, **asked)
         else:
-            drawn = plot_optimum(fitted, budgets, prob=prob, allow_unconverged=allow_unconverged)
+            drawn = plot_optimum(fitted, budgets, **asked)
         save_figure(drawn, figure)
     (print_json if json else print_optimum)(document)
     if not document["converged"]:

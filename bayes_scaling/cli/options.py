@@ -162,16 +162,8 @@ def model_spec(text: str) -> Spec:
     InputError
         If there is no such model or file, or it breaks a rule.
     """
-    from bayes_scaling.errors import did_you_mean
-    from bayes_scaling.models.spec import list_specs, load_spec
+    from bayes_scaling.models.spec import load_spec
 
-    path = Path(text)
-    if path.suffix and not path.exists():
-        name = path.name.removesuffix(".toml")
-        meant = (
-            f"; did you mean the model {name}?" if name in list_specs() else did_you_mean(name, list_specs())
-        )
-        raise InputError(f"--model {text}: there is no such file{meant}")
     return load_spec(text)
 
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.cli.extrapolation import extrapolation_of, outside_the_runs
 from bayes_scaling.quantities import (
-    format_factor,
     format_flops,
     format_interval,
     format_plain,
@@ -19,9 +19,6 @@ from bayes_scaling.quantities import (
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-FAR = 1000.0
-"""Factor of extrapolation beyond which an answer is called a guess."""
 
 NOT_CONVERGED = 3
 """Exit code of a result that was given, and whose convergence verdict is bad."""
@@ -148,7 +145,7 @@ def print_optimum(document: dict[str, Any]) -> None:
             recipe = named = row["recipe"]
             starts.append(len(rows))
         # The budget, and below it how far out it lies, beside the four quantities.
-        budget = [format_flops(row["compute"]), beyond_the_runs(row["extrapolation"]), "", ""]
+        budget = [format_flops(row["compute"]), outside_the_runs(row), "", ""]
         for said, (name, (words, write)) in zip(budget, QUANTITIES.items(), strict=True):
             numbers = (_written(row[name][key], write) for key in ("estimate", "low", "high"))
             rows.append([*([named] if several else []), said, words, *numbers])
@@ -180,16 +177,6 @@ def _written(value: float, write: Callable[[float], str]) -> str:
     return write(value) if math.isfinite(value) else "-"
 
 
-def beyond_the_runs(extrapolation: float) -> str:
-    """Say how far out a budget lies; nothing of one within the runs."""
-    return f"{format_factor(extrapolation)}x beyond the runs" if is_beyond(extrapolation) else ""
-
-
-def is_beyond(extrapolation: float) -> bool:
-    """Tell whether a factor of extrapolation is above one as it is written."""
-    return format_factor(extrapolation) != "1"
-
-
 def say_of_budget(document: dict[str, Any]) -> None:
     """Say whether an answer is of the line of an IsoFLOP model or of one more budget, scattered about it."""
     if document["new_budget"]:
@@ -199,28 +186,11 @@ def say_of_budget(document: dict[str, Any]) -> None:
         )
 
 
-def warn_of_extrapolation(answers: list[dict[str, Any]]) -> None:
-    """Say by what factor answers lie outside the runs: in compute and, where known, in size and tokens."""
-    furthest = {
-        words: max(answer.get(key, 1.0) for answer in answers)
-        for key, words in (
-            ("extrapolation", "compute"),
-            ("extrapolation_params", "size"),
-            ("extrapolation_tokens", "tokens"),
-        )
-    }
-    out = [f"{format_factor(factor)} in {words}" for words, factor in furthest.items() if is_beyond(factor)]
-    if not out:
-        return
-    say, said = console().print, f"extrapolated by a factor of up to {', '.join(out)}"
-    if max(furthest.values()) > FAR:
-        say(
-            f"{said}: THIS IS A GUESS, for no law has been tested so far from its runs; the intervals do not "
-            "cover that it may fail",
-            style="bold red",
-        )
-    else:
-        say(f"{said}: the intervals hold if the law holds out there")
+def warn_of_extrapolation(answers: list[dict[str, Any]], names: list[str] | None = None) -> None:
+    """Say how far outside the runs answers lie, and which of them are guesses."""
+    said, guess = extrapolation_of(answers, names)
+    if said:
+        console().print(said, style="bold red" if guess else None)
 
 
 QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {

@@ -44,7 +44,8 @@ def plan(
     price: Annotated[str | None, _text("Money for an accelerator-hour.", _BUDGET)] = None,
     params: Annotated[str | None, _text("Size of a plan to be judged, as 70B.", _PLAN)] = None,
     tokens: Annotated[
-        str | None, _text("Its tokens, as 1.4T; what the budget buys unless given.", _PLAN)
+        str | None,
+        _text("Its tokens, as 1.4T; what the budget buys unless given. Both are a budget, too.", _PLAN),
     ] = None,
     below: Annotated[
         list[str] | None, _text("Sizes x whose P(N_opt < x) is asked, as 50B,70B.", _PLAN)
@@ -83,7 +84,15 @@ def plan(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Of several fits, as 0.7,0.3; by stacking of leave-one-out densities unless given."
+            help="Of several fits, as 0.7,0.3; by stacking of leave-one-out densities unless given, or of "
+            "--scores."
+        ),
+    ] = None,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Of several fits, weigh them by how well they predicted larger runs: what "
+            "`bayes-scaling backtest --json` printed, once for each fit, in their order."
         ),
     ] = None,
     recipe: options.Recipe = None,
@@ -95,7 +104,8 @@ def plan(
     """Say what to train: the size of least expected regret at a budget, or the cheapest plan to a target.
 
     The budget is given once: by --compute, by --gpus and --hours, or by --money; the latter need --peak and
-    --mfu. Regret is the share of its compute that the optimal plan would have saved at equal loss.
+    --mfu. A plan of --params and --tokens without a budget is judged at its own compute. Regret is the share
+    of its compute that the optimal plan would have saved at equal loss.
 
     Several fits of the same runs are planned from together: their draws, each fit's by its weight, with the
     answer of each beside it.
@@ -142,19 +152,30 @@ def plan(
         "spent_tokens": read(spent_tokens, "--spent-tokens"),
     }
     step = read(improvement, "--improvement")
-    _check_way(budget, {**at_budget, "improvement": step}, shared["target"], sure)
+    # A plan of one's own that is whole has a compute, which is the budget unless another is given.
+    to_target = budget is None and (at_budget["params"] is None or at_budget["tokens"] is None)
+    _check_way(to_target, {**at_budget, "improvement": step}, shared["target"], sure)
     # Of one fit its draws alone are read; to weigh several takes the densities of their runs.
     weighing = len(fits) > 1 and weights is None
-    scored = ("log_likelihood", "observed_data") if weighing else ()
-    fitted = [open_fit(path, groups=("posterior", "constant_data", *scored)) for path in fits]
+    scored = ("log_likelihood", "observed_data") if weighing and not scores else ()
+    if scores and not weighing:
+        raise InputError(
+            "--scores weigh several fits, by themselves; give two or more fits, and no --weights"
+        )
+    drawn = () if figure is None else ("observed_data",)
+    groups = dict.fromkeys(("posterior", "constant_data", *scored, *drawn))
+    fitted = [open_fit(path, groups=tuple(groups)) for path in fits]
     shared["weights"] = None if weights is None else options.numbers(weights, "--weights")
     if weighing:
+        from bayes_scaling.planning.forward import forward_scores
         from bayes_scaling.planning.stacking import model_weights
         from bayes_scaling.progress import working
 
         with working("weighing the fits", show=sys.stderr.isatty()):
-            shared["weights"] = model_weights(fitted)
-    if budget is None:
+            shared["weights"] = model_weights(
+                fitted, scores=forward_scores(fitted, scores) if scores else None
+            )
+    if to_target:
         from bayes_scaling.planning.cheapest import SURE, plan_to_target
 
         cheapest = plan_to_target(fitted, sure=SURE if sure is None else sure, **shared)
@@ -169,28 +190,30 @@ def plan(
 
         decision = decide(fitted, budget, prob=prob, **at_budget, **shared)
         document = plan_document(decision, rate, prob)
-        document["improvement"] = _improvement(fitted, shared["weights"], budget, step, recipe, prob)
+        document["improvement"] = _improvement(
+            fitted, shared["weights"], document["compute"], step, recipe, prob
+        )
         if figure is not None:
-            from bayes_scaling.plots.plan import plot_plan
+            from bayes_scaling.plots.audit import plot_plans
 
-            save_figure(plot_plan(decision), figure)
+            panels = plot_plans(fitted, decision, prob=prob, allow_unconverged=allow_unconverged)
+            save_figure(panels[0], figure)
         (print_json if json else print_plan)(document)
     if not document["converged"]:
         raise typer.Exit(NOT_CONVERGED)
 
 
-def _check_way(
-    budget: float | None, at_budget: dict[str, Any], target: float | None, sure: float | None
-) -> None:
+def _check_way(to_target: bool, at_budget: dict[str, Any], target: float | None, sure: float | None) -> None:
     """Refuse a request without budget and target, and options for which its kind has no use."""
-    if budget is None and target is None:
+    if to_target and target is None:
         raise InputError(
-            "plan needs a budget (--compute, --gpus and --hours, or --money) or, without one, a --target"
+            "plan needs a budget (--compute, --gpus and --hours, or --money) or, without one, a --target or "
+            "a plan of --params and --tokens"
         )
     given = [f"--{name.replace('_', '-')}" for name, value in at_budget.items() if value is not None]
-    if budget is None and given:
+    if to_target and given:
         raise InputError(f"{', '.join(given)} ask about a budget; give one, such as --compute 5.76e23")
-    if budget is not None and sure is not None:
+    if not to_target and sure is not None:
         raise InputError(
             "--sure is for the cheapest plan to a target; leave out the budget, or leave out --sure"
         )
@@ -211,4 +234,8 @@ def _improvement(
 
     # Whether an unconverged fit may be used has been asked already.
     worth = worth_of_improvement(fits, budget, step, weights=weights, recipe=recipe, allow_unconverged=True)
-    return {"loss": step, "compute_factor": interval_of(worth, prob)}
+    return {
+        "loss": step,
+        "compute_factor": interval_of(worth, prob),
+        "never": float((worth == float("inf")).mean()),
+    }

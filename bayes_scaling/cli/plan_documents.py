@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_scaling.cli.extrapolation import outside_of
 from bayes_scaling.intervals import interval, interval_dict
 from bayes_scaling.planning.accelerators import Rate
-
-EXTRAPOLATION = ("extrapolation", "extrapolation_params", "extrapolation_tokens")
-"""By what factor a plan lies outside the runs, in compute, size and tokens."""
 
 
 def interval_of(draws: xr.DataArray, prob: float) -> dict[str, float]:
@@ -38,7 +36,7 @@ def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, An
         "new_budget": bool(decision.attrs["new_budget"]),
         "compute": cost,
         **_person(rate, cost),
-        "extrapolation": float(decision["extrapolation"]),
+        **outside_of(decision),
         "recommended": {
             **_judged(decision, "recommended", rate, prob),
             "continues": bool(decision["recommended_continues"]),
@@ -97,13 +95,14 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
         "never": float(cheapest["never"]),
         "compute": interval_of(cheapest["compute"], prob),
         "lifetime": interval_of(cheapest["lifetime"], prob),
-        "extrapolation": float(cheapest["extrapolation"]),
+        **outside_of(cheapest),
         "sure": float(cheapest["sure"]),
         "recommended": {
             **{
                 key: float(cheapest[f"recommended_{key}"])
-                for key in ("params", "tokens", "compute", "cost", "reaches", *EXTRAPOLATION)
+                for key in ("params", "tokens", "compute", "cost", "reaches")
             },
+            **outside_of(cheapest, "recommended_"),
             **_person(rate, float(cheapest["recommended_cost"])),
             **_if_there(cheapest, "recommended", ("epochs", "serving_share")),
             "loss": interval_of(cheapest["recommended_loss"], prob),
@@ -123,7 +122,9 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
         "plans": [
             {
                 "name": str(name),
-                **{key: float(one[key]) for key in ("params", "tokens", "compute", *EXTRAPOLATION)},
+                **{key: float(one[key]) for key in ("params", "tokens", "compute")},
+                **outside_of(one),
+                "expected_regret": float(one["expected_regret"]),
                 "regret": interval_of(one["regret"], prob),
                 "oversized": float(one["oversized"]),
                 "params_opt": interval_of(one["params_opt"], prob),
@@ -159,13 +160,19 @@ def _mixture(answer: xr.Dataset) -> dict[str, Any]:
 
 
 def _judged(decision: xr.Dataset, name: str, rate: Rate, prob: float) -> dict[str, Any]:
-    keys = ("params", "tokens", "compute", "cost", "expected_regret", "oversized", *EXTRAPOLATION)
+    keys = ("params", "tokens", "compute", "cost", "expected_regret", "oversized")
     found = {key: float(decision[f"{name}_{key}"]) for key in keys}
     return {
         **found,
+        **outside_of(decision, f"{name}_"),
         **_person(rate, found["cost"]),
         "regret": interval_of(decision[f"{name}_regret"], prob),
         "loss": interval_of(decision[f"{name}_loss"], prob),
+        **(
+            {"from_scratch": interval_of(decision[f"{name}_from_scratch"], prob)}
+            if f"{name}_from_scratch" in decision
+            else {}
+        ),
         **_if_there(decision, name, ("reaches", "epochs", "serving_share")),
     }
 

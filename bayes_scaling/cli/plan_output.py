@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bayes_scaling.cli.extrapolation import format_factor, outside_rows
 from bayes_scaling.cli.output import (
     console,
-    format_factor,
     format_interval,
     format_plain,
-    is_beyond,
     print_table,
     say_of_budget,
     warn_of_extrapolation,
@@ -33,9 +32,11 @@ def print_plan(document: dict[str, Any]) -> None:
         [f"regret, {prob} interval", *(_percents(each["regret"]) for each in plans)],
         ["loss, median", *(format_plain(each["loss"]["estimate"]) for each in plans)],
         [f"loss, {prob} interval", *(format_interval(each["loss"], format_plain) for each in plans)],
-        ["too large with probability", *(format_share(each["oversized"]) for each in plans)],
+        ["too large with probability", *(_chance(each["oversized"]) for each in plans)],
     ]
-    rows += _beyond(plans)
+    if any("from_scratch" in each for each in plans):
+        rows.append(["from scratch its loss costs", *(_from_scratch(each) for each in plans)])
+    rows += outside_rows(plans)
     if any(each["cost"] != each["compute"] for each in plans):
         rows.insert(3, ["cost to be paid (FLOP)", *(format_flops(each["cost"]) for each in plans)])
     if document["unique_tokens"] is not None:
@@ -57,17 +58,15 @@ def print_plan(document: dict[str, Any]) -> None:
         chance = format_share(entry["probability"])
         say(f"{_optimum(document)} is below {format_quantity(entry['params'])} with probability {chance}")
     if document["improvement"]:
-        factor = document["improvement"]["compute_factor"]
-        say(
-            f"a loss lower by {document['improvement']['loss']:g} is worth "
-            f"{format_plain(factor['estimate'])} times this compute ({format_interval(factor, format_plain)})"
-        )
+        _say_of_improvement(document["improvement"])
     against = "the best plan within the same limits" if document["limits_price"] else "the optimum"
+    if document["continued"]:
+        against = f"{against}, or training on the run that is there where that is better"
     say(f"loss is the law's, without the noise of a run; regret is against {against}")
     say_of_budget(document)
     _say_of_assumptions(document)
     _warn_of_serving(plans)
-    warn_of_extrapolation(plans)
+    warn_of_extrapolation(plans, names)
     _warn_of_convergence(document)
 
 
@@ -82,7 +81,7 @@ def print_target(document: dict[str, Any]) -> None:
         *([["lifetime cost (FLOP)", format_flops(best["cost"])]] if best["cost"] != best["compute"] else []),
         ["reaches it with probability", format_share(best["reaches"])],
         [f"loss, {prob} interval", format_interval(best["loss"], format_plain)],
-        *_beyond([best]),
+        *outside_rows([best]),
         *([words, format_quantity(best[key])] for key, words in _PERSON.items() if best[key] is not None),
     ]
     title = f"{document['model']}: the cheapest plan to a loss of {document['target']:g}"
@@ -113,7 +112,7 @@ def print_audit(document: dict[str, Any]) -> None:
             format_quantity(plan["params"]),
             format_quantity(plan["tokens"]),
             format_flops(plan["compute"]),
-            f"{format_share(plan['regret']['estimate'])}\n{_percents(plan['regret'])}",
+            f"{format_share(plan['expected_regret'])}\n{_percents(plan['regret'])}",
             format_share(plan["oversized"]),
             f"{format_quantity(plan['params_opt']['estimate'])}\n"
             f"{format_interval(plan['params_opt'], format_quantity)}",
@@ -121,10 +120,13 @@ def print_audit(document: dict[str, Any]) -> None:
         for plan in document["plans"]
     ]
     columns = ["model", "N", "D", "C (FLOP)", "regret", "too large", "N_opt"]
-    title = f"{document['model']}: each model at its own compute, {format_share(document['prob'])} intervals"
+    title = (
+        f"{document['model']}: each model at its own compute, expected regret and median N_opt, "
+        f"{format_share(document['prob'])} intervals"
+    )
     print_table(title, columns, rows)
     say_of_budget(document)
-    warn_of_extrapolation(document["plans"])
+    warn_of_extrapolation(document["plans"], [plan["name"] for plan in document["plans"]])
     _warn_of_convergence(document)
 
 
@@ -141,7 +143,7 @@ def _say_of_choice(document: dict[str, Any]) -> None:
     say = console().print
     best, free = document["recommended"], document["unconstrained"]
     if best["continues"]:
-        say("the run that is there, trained on, is the better plan: what it has cost so far is not counted")
+        say("to train on the run that is there is the better plan: what it has cost is spent either way")
     if best["binding"]:
         say(
             f"held by {', '.join(best['binding'])}: without limits on size and tokens "
@@ -165,16 +167,7 @@ def _optimum(document: dict[str, Any]) -> str:
         for key, words in (("served_tokens", "serving paid"), ("unique_tokens", "repetition counted"))
         if document[key] is not None
     ]
-    return ", ".join(["N_opt", *counted])
-
-
-def _beyond(plans: list[dict[str, Any]]) -> list[list[str]]:
-    """Say by what factors plans lie outside the runs, a row for each side on which one does."""
-    return [
-        [words, *(f"{format_factor(plan[key])}x" if is_beyond(plan[key]) else "-" for plan in plans)]
-        for key, words in _SIDES.items()
-        if any(is_beyond(plan[key]) for plan in plans)
-    ]
+    return ", ".join(["N_opt of a run from scratch" if document["continued"] else "N_opt", *counted])
 
 
 def _warn_of_serving(plans: list[dict[str, Any]]) -> None:
@@ -184,6 +177,21 @@ def _warn_of_serving(plans: list[dict[str, Any]]) -> None:
             f"serving takes {100 * share:.4g} % of the cost, and training has what is left: the tokens to be "
             "served decide the plan, not the law; see whether so many are meant",
             style="bold red",
+        )
+
+
+def _say_of_improvement(improvement: dict[str, Any]) -> None:
+    """Say what a step in loss is worth in compute, and whether compute buys it at all."""
+    factor, never = improvement["compute_factor"], improvement["never"]
+    step = f"a loss lower by {improvement['loss']:g}"
+    say = console().print
+    if math.isfinite(factor["estimate"]):
+        ends = format_interval(factor, lambda value: format_plain(value) if math.isfinite(value) else "never")
+        say(f"{step} is worth {format_plain(factor['estimate'])} times this compute ({ends})")
+    if never:
+        say(
+            f"{step} is beyond any compute with probability {format_share(never)}: it would lie at or below "
+            "the irreducible loss"
         )
 
 
@@ -202,17 +210,17 @@ def _print_regions(document: dict[str, Any]) -> None:
     """Print the sizes whose regret stays small, a row a bound and a column a probability."""
     probabilities = list(dict.fromkeys(each["probability"] for each in document["region"]))
     cells = {
-        (each["regret"], each["probability"]): (
-            format_interval(each, format_quantity) if math.isfinite(each["low"]) else "none"
-        )
+        (each["regret"], each["probability"]): (_sizes(each) if math.isfinite(each["low"]) else "none")
         for each in document["region"]
     }
     bounds = list(dict.fromkeys(each["regret"] for each in document["region"]))
     rows = [[f"at most {format_share(bound)}", *(cells[bound, p] for p in probabilities)] for bound in bounds]
     columns = ["regret", *(f"probability {format_share(p)}" for p in probabilities)]
-    print_table("sizes that keep the regret small, with a probability", columns, rows)
+    whose = "sizes of a run from scratch" if document["continued"] else "sizes"
+    print_table(f"{whose} that keep the regret small, with a probability", columns, rows)
     if "none" in (row[-1] for row in rows):
-        console().print("none: no size within the limits is that sure of so small a regret")
+        within = " within the limits" if document["limits_price"] else ""
+        console().print(f"none: no size{within} is that sure of so small a regret")
 
 
 def _print_models(document: dict[str, Any]) -> None:
@@ -245,6 +253,22 @@ def _say_of_weights(document: dict[str, Any]) -> None:
     console().print(f"weights, {_WEIGHTS[document['weights_by']]}{why}: {named}")
 
 
+def _sizes(ends: dict[str, float]) -> str:
+    """Write the smallest and the largest of some sizes; where these are one, that."""
+    said = format_interval(ends, format_quantity)
+    low, high = said.split("\N{EN DASH}")
+    return low if low == high else said
+
+
+def _chance(share: float) -> str:
+    return "-" if math.isnan(share) else format_share(share)
+
+
+def _from_scratch(plan: dict[str, Any]) -> str:
+    """Say by what factor of its cost a run from scratch would have to be dearer to reach a plan's loss."""
+    return f"{format_interval(plan['from_scratch'], format_factor)}x" if "from_scratch" in plan else "-"
+
+
 def _percents(value: dict[str, float]) -> str:
     """Write an interval of shares with one sign of per cent."""
     return format_interval(value, lambda share: format_share(share).removesuffix(" %")) + " %"
@@ -269,10 +293,5 @@ _WEIGHTS = {
 MOST_SERVED = 0.9
 """Share of a budget spent on serving beyond which there is a warning."""
 
-_SIDES = {
-    "extrapolation_params": "size beyond the runs",
-    "extrapolation_tokens": "tokens beyond the runs",
-    "extrapolation": "compute beyond the runs",
-}
-
-_PERSON = {"accelerator_hours": "accelerator-hours", "money": "money"}
+_PERSON = {"accelerator_hours": "accelerator-hours", "money": "in the currency of --price"}
+"""What is said of a cost in a person's units."""

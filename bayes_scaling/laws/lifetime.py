@@ -65,7 +65,8 @@ def cheapest_run(
     free = np.where(np.isfinite(room), room, 0.0)
     log_tokens_free = (np.log(B) - free) / beta
     log_rate = np.log(beta) - np.log(alpha)
-    log_y = np.full(np.broadcast_shapes(np.shape(log_tokens_free), np.shape(log_rate)), -np.inf)
+    # Of x / (1 - x): without serving y is 0.
+    log_odds = log_rate
     if served > 0:
         wanted = np.log(served * INFERENCE_SHARE) - log_tokens_free
         log_y = wanted - np.logaddexp(0, log_rate) / beta
@@ -76,8 +77,8 @@ def cheapest_run(
             log_y = log_y - step
             if (np.abs(step) < 1e-13 * (1 + np.abs(log_y))).all():
                 break
-    # Of x / (1 - x), and of 1 / (1 - x).
-    log_odds = log_rate + np.logaddexp(0, log_y)
+        log_odds = log_rate + np.logaddexp(0, log_y)
+    # Of 1 / (1 - x).
     log_share = np.logaddexp(0, log_odds)
     with np.errstate(over="ignore"):
         params = np.exp((np.log(A) - room - (log_odds - log_share)) / alpha)

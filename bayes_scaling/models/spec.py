@@ -171,6 +171,11 @@ def load_spec(source: str | Path | Spec) -> Spec:
             raise InputError(
                 f"no model spec is called {str(source)!r}{did_you_mean(str(source), list_specs())}"
             )
+    if not path.exists():
+        name = path.name.removesuffix(".toml")
+        known = list_specs()
+        meant = f"; did you mean the model {name}?" if name in known else did_you_mean(name, known)
+        raise InputError(f"{path}: there is no such file{meant}")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

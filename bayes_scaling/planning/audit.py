@@ -91,10 +91,10 @@ def audit(
     -------
     Dataset
         regret (the share of its compute that the optimal plan would have saved at equal loss), loss,
-        params_opt and tokens_opt (at its own compute), dims chain, draw, plan; oversized (the probability
-        that params_opt is smaller), params, tokens, compute in FLOPs and by what factor these three lie
-        outside the runs (extrapolation_params, extrapolation_tokens and, of compute, extrapolation; 1
-        inside), dims plan, whose labels are the names.
+        params_opt and tokens_opt (at its own compute), dims chain, draw, plan; expected_regret, oversized
+        (the probability that params_opt is smaller), params, tokens, compute in FLOPs, by what factor these
+        three lie outside the runs (extrapolation_params, extrapolation_tokens and, of compute, extrapolation;
+        1 inside) and which of them below (below_runs_params, …), dims plan, whose labels are the names.
 
     Raises
     ------
@@ -132,6 +132,7 @@ def audit(
         ],
         dim="plan",
     ).transpose("chain", "draw", "plan")
+    answer["expected_regret"] = answer["regret"].mean(("chain", "draw"))
     answer["oversized"] = (answer["params_opt"] < xr.DataArray(params[:, 0], dims="plan")).mean(
         ("chain", "draw")
     )

@@ -70,7 +70,8 @@ def plan_to_target(
         What `compute_to_target` says of the target, without its dim, and target and sure;
         recommended_params, _tokens, _compute (of training), _cost (with serving), both in FLOPs, _reaches
         (the probability with which it reaches the target), _extrapolation, _extrapolation_params and
-        _extrapolation_tokens, of tokens to be served _serving_share and of unique tokens _epochs;
+        _extrapolation_tokens, with _below_runs and so on, as for `plan`; of tokens to be served
+        _serving_share and of unique tokens _epochs;
         served_tokens and unique_tokens as they were asked; recommended_loss, dims chain and draw; and
         lifetime, dims chain and draw: the least cost had one known the truth and had fresh tokens, in FLOPs.
         Of several fits also weight, dims fit.
@@ -109,7 +110,7 @@ def plan_to_target(
             "recommended_cost": cost,
             # The draw that decides the tokens reaches the target but for rounding.
             "recommended_reaches": float((reached <= loss * (1 + 1e-12)).mean()),
-            **{f"recommended_{name}": float(factor) for name, factor in beyond.items()},
+            **{f"recommended_{name}": value.item() for name, value in beyond.items()},
             "recommended_loss": fitted.draws(reached),
             "lifetime": fitted.draws(lifetime),
         }

@@ -25,7 +25,8 @@ from bayes_scaling.planning.estimators import (
     posterior_rows,
     published_rows,
 )
-from bayes_scaling.planning.optimum import UNITS, check_budgets, extrapolation
+from bayes_scaling.planning.optimum import UNITS, check_budgets, outside
+from bayes_scaling.planning.price import price_of_runs
 from bayes_scaling.planning.recipes import distinct_names
 from bayes_scaling.planning.usable import require_usable
 from bayes_scaling.runs.check import check_runs
@@ -116,7 +117,8 @@ def compare(
         of the same recipe, is right, as a share of the budget; the median over the judge's draws, NaN if it
         has no law of the loss around its optimum, or is of another recipe. extrapolation, dims estimator and
         compute: by what factor the budget lies outside the compute of the recipe's runs, of a posterior
-        outside that of its own, of a published estimate outside that of all runs given. And by estimator:
+        outside that of its own, of a published estimate outside that of all runs given; and below_runs, of
+        the same dims, whether below. And by estimator:
         available, reason (why it is not), notes (a line each), prob inside its intervals, converged (false
         only for a posterior that breaks a rule), same_units (false only for what was published of losses in
         another unit), runs, resamples and failed, how many of these gave no estimate.
@@ -163,7 +165,7 @@ def compare(
     approaches: dict[str, list[Row]] = {}
     for i, part in enumerate(parts, start=1):
         warn_before_fitting(part.runs)
-        beyond = _extrapolation(budgets, part.runs)
+        beyond, price = _outside(budgets, part.runs), price_of_runs(part.runs)
         for approach in run_approaches(
             part.runs,
             part.curves,
@@ -180,7 +182,13 @@ def compare(
             progress=sys.stderr.isatty() if progress is None else progress,
         ):
             row = approach_row(
-                approach, budgets, prob=prob, scheme=scheme, recipe=part.recipe, extrapolation=beyond
+                approach,
+                budgets,
+                prob=prob,
+                scheme=scheme,
+                recipe=part.recipe,
+                outside=beyond,
+                price=price,
             )
             approaches.setdefault(approach.name, []).append(row)
     estimators = [*approaches.values(), *posteriors]
@@ -189,11 +197,11 @@ def compare(
         labels = {name: runs.attrs[name] for name in ("params_count", "loss_unit")}
         estimators += [[row] for row in published_rows(budgets, **labels)]
     rows = _in_order(estimators, parts)
-    return _table(rows, budgets, _extrapolation(budgets, runs), prob, runs.attrs)
+    return _table(rows, budgets, _outside(budgets, runs), prob, runs.attrs)
 
 
-def _extrapolation(budgets: xr.DataArray, runs: pd.DataFrame) -> xr.DataArray:
-    return extrapolation(budgets, xr.DataArray(runs["flops"].to_numpy(), dims="run"))
+def _outside(budgets: xr.DataArray, runs: pd.DataFrame) -> xr.Dataset:
+    return outside(budgets, xr.DataArray(runs["flops"].to_numpy(), dims="run"))
 
 
 def _in_order(estimators: Sequence[Sequence[Row]], parts: Iterable[RecipeRuns]) -> list[Row]:
@@ -211,7 +219,7 @@ def _in_order(estimators: Sequence[Sequence[Row]], parts: Iterable[RecipeRuns]) 
 def _table(
     rows: Sequence[Row],
     budgets: xr.DataArray,
-    beyond_all: xr.DataArray,
+    beyond_all: xr.Dataset,
     prob: float,
     labels: Mapping[Any, Any],
 ) -> xr.Dataset:
@@ -235,8 +243,9 @@ def _table(
         "failed": [row.failed for row in rows],
     }
     comparison = comparison.assign({name: ("estimator", values) for name, values in facts.items()})
-    beyond = [beyond_all if row.extrapolation is None else row.extrapolation for row in rows]
-    comparison["extrapolation"] = (("estimator", "compute"), np.stack([each.values for each in beyond]))
+    beyond = [beyond_all if row.outside is None else row.outside for row in rows]
+    for fact in ("extrapolation", "below_runs"):
+        comparison[fact] = (("estimator", "compute"), np.stack([each[fact].values for each in beyond]))
     for name in (*EXPONENTS, *PER_BUDGET, "extrapolation"):
         comparison[name].attrs["units"] = UNITS.get(name, "")
     comparison["loss_opt"].attrs["units"] = str(labels.get("loss_unit", ""))

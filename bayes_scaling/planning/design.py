@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,21 +15,34 @@ from bayes_scaling.intervals import PROB, check_prob
 from bayes_scaling.planning.choice import choose
 from bayes_scaling.planning.constraints import ANY_SIZE, one_positive
 from bayes_scaling.planning.exchange import exchange, greedy
-from bayes_scaling.planning.forecast import LEAST_DRAWS, Moments, Truths, forecast, moments, truths
+from bayes_scaling.planning.forecast import (
+    LEAST_DRAWS,
+    Forecast,
+    Moments,
+    Truths,
+    forecast,
+    forecast_without,
+    moments,
+    truths,
+)
 from bayes_scaling.planning.numbers import positive_numbers
-from bayes_scaling.planning.optimum import extrapolation
+from bayes_scaling.planning.optimum import outside
 from bayes_scaling.planning.outcomes import outcomes
 from bayes_scaling.planning.pilots import RUNG, Pilots, bought, candidates, isoflop_grid
 from bayes_scaling.planning.problem import Problem
 from bayes_scaling.planning.recipes import law_of_fit
 from bayes_scaling.planning.surface import surface_of
 from bayes_scaling.planning.usable import require_usable
+from bayes_scaling.progress import tracked
 from bayes_scaling.quantities import format_quantity
 
 type Array = np.ndarray[Any, Any]
 
 RUNS, SPREAD = 8, 4.0
 """Pilot runs, and by what factor their sizes may lie from the best ones, unless asked otherwise."""
+
+SEEN = 2.0
+"""Standard errors of the simulation from which on it sees a difference."""
 
 _DRAWS = 4000
 """Of the posterior, at most; regressions need no more."""
@@ -47,6 +62,7 @@ def design(
     recipe: str | None = None,
     prob: float = PROB,
     allow_unconverged: bool = False,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Propose the pilot runs that lower the expected regret of the run at a target the most.
 
@@ -76,20 +92,29 @@ def design(
         Probability inside the intervals of N_opt.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
+    progress : bool, optional
+        Show progress on standard error; by default if that is a terminal.
 
     Returns
     -------
     Dataset
         Of the proposed runs, dim pilot_run, the one first that tells the most per FLOP: params, tokens and
-        compute in FLOPs, and regret_after: the expected regret at the target once this run and those
-        before it are trained. Of the target, dim stage ("before", "after" all of them): expected_regret, and
-        params_opt, dim statistic ("low", "estimate", "high"), the interval of N_opt; "after" stands for one
-        of typical width about the median of today. isoflop_regret is the expected regret if the same compute
-        were spent on as many equal runs, an IsoFLOP profile as wide as `spread` allows; worth, by how much
-        the expected waste at the target shrinks, in FLOPs, per FLOP of the pilot runs; target and pilot as
-        they were asked; and extrapolation, by what factor the target lies outside the compute of the runs
-        that there are. Of an IsoFLOP model the target is one more budget, scattered about the line as in
-        `plan`, of which pilot runs tell nothing; the attribute `new_budget` says so.
+        compute in FLOPs; by what factor these lie outside the runs that there are (run_extrapolation_params,
+        run_extrapolation_tokens and, of compute, run_extrapolation; 1 inside) and which of them below
+        (run_below_runs_params, …); regret_after: the expected regret at the target once this run and those
+        before it are trained; and lowered_by, how much lower it is than without this run. Of the target, dim
+        stage ("before", "after" all of them): expected_regret, and params_opt, dim statistic ("low",
+        "estimate", "high"), the interval of N_opt; "after" stands for one of typical width about the median
+        of today. isoflop_regret is the expected regret if the same compute were spent on as many equal runs,
+        an IsoFLOP profile as wide as `spread` allows, of the same sizes and none dearer than `max_run`;
+        isoflop_excess, by how much that is above the proposal's; runs_worth, how many of the runs, the first
+        ones, are expected to save more than they cost; worth, by how much the expected waste at the target
+        shrinks, in FLOPs, per FLOP of all pilot runs; target and pilot as they were asked; extrapolation and
+        below_runs, by what factor the target lies outside the compute of the runs that there are, and whether
+        below. What is simulated has the standard error of the simulation beside it: regret_after_error,
+        lowered_by_error, isoflop_regret_error and isoflop_excess_error.
+        Of an IsoFLOP model the target is one more budget, scattered about the line as in `plan`, of which
+        pilot runs tell nothing; the attribute `new_budget` says so.
 
     Raises
     ------
@@ -120,9 +145,18 @@ def design(
     known = truths(wanted, budget, decided)
     possible = candidates(problem, compute, runs, spread=spread, max_run=largest, sizes=built)
     batch = _chosen(own, known, problem, possible, compute, runs, largest)
-    grid = isoflop_grid(problem, compute, runs, spread)
+    grid = isoflop_grid(problem, compute, runs, spread, max_run=largest, sizes=built)
 
-    after = [forecast(known, outcomes(own, surface, batch.some(list(range(i + 1))))) for i in range(runs)]
+    stages = [batch.some(list(range(i + 1))) for i in range(runs)]
+    show = sys.stderr.isatty() if progress is None else progress
+    after = [
+        forecast(known, outcomes(own, surface, runs_so_far))
+        for runs_so_far in tracked(stages, "weighing pilot runs", total=runs, show=show)
+    ]
+    told = [forecast_without(known, decided), *after]
+    by_isoflop = forecast(known, outcomes(own, surface, grid))
+    steps = [later.lowers(earlier) for earlier, later in pairwise(told)]
+    excess = after[-1].lowers(by_isoflop)
     tail = (1 - prob) / 2
     levels = [tail, 0.5, 1 - tail]
     middle = np.median(known.log_best)
@@ -133,15 +167,24 @@ def design(
             "tokens": ("pilot_run", batch.tokens),
             "compute": ("pilot_run", batch.compute),
             "regret_after": ("pilot_run", [each.expected_regret for each in after]),
+            "regret_after_error": ("pilot_run", [each.simulation_error for each in after]),
+            "lowered_by": ("pilot_run", [step for step, _ in steps]),
+            "lowered_by_error": ("pilot_run", [error for _, error in steps]),
+            **{
+                f"run_{name}": ("pilot_run", values)
+                for name, values in fitted.extrapolation(batch.params, batch.tokens, batch.compute).items()
+            },
             "expected_regret": ("stage", [before, after[-1].expected_regret]),
             "params_opt": (
                 ("stage", "statistic"),
                 np.exp([np.quantile(known.log_best, levels), middle + np.quantile(error, levels)]),
             ),
-            "isoflop_regret": forecast(known, outcomes(own, surface, grid)).expected_regret,
-            "extrapolation": float(
-                extrapolation(xr.DataArray([budget], dims="compute"), fitted.runs["flops"])[0]
-            ),
+            "isoflop_regret": by_isoflop.expected_regret,
+            "isoflop_regret_error": by_isoflop.simulation_error,
+            "isoflop_excess": excess[0],
+            "isoflop_excess_error": excess[1],
+            **outside(xr.DataArray(budget), fitted.runs["flops"]).data_vars,
+            "runs_worth": _worth_training(told, batch.compute, budget),
             "worth": (before - after[-1].expected_regret) * budget / batch.compute.sum(),
             "target": budget,
             "pilot": compute,
@@ -165,6 +208,21 @@ def design(
         "spread": spread,
     }
     return answer
+
+
+def _worth_training(told: list[Forecast], compute: Array, target: float) -> int:
+    """How many of the runs, the first ones, leave the least to be paid for pilot runs and waste together.
+
+    So many are taken that no more of them save, by a difference that the simulation can see, what they cost.
+    """
+    spent = np.concatenate([[0.0], np.cumsum(compute)]) / target
+    paid = np.array([each.expected_regret for each in told]) + spent
+    least = int(np.argmin(paid))
+    for count in range(least):
+        saved, error = told[least].lowers(told[count])
+        if saved - (spent[least] - spent[count]) < SEEN * error:
+            return count
+    return least
 
 
 def _check(target: float, pilot: float, runs: int, spread: float) -> None:

@@ -15,7 +15,9 @@ from bayes_scaling.approaches.published import published_estimates
 from bayes_scaling.approaches.recipes import RecipeRuns
 from bayes_scaling.intervals import STATISTICS, interval
 from bayes_scaling.planning.isoflop import local_exponents
+from bayes_scaling.planning.law_surface import optima_of_laws
 from bayes_scaling.planning.optimum import optimum
+from bayes_scaling.planning.price import Price
 from bayes_scaling.planning.recipes import recipes_of_runs
 from bayes_scaling.quantities import format_share
 from bayes_scaling.runs.check import data_hash
@@ -24,6 +26,7 @@ from bayes_scaling.sampling.artefact import fit_facts
 
 EXPONENTS = ("a", "b")
 PER_BUDGET = ("params_opt", "tokens_opt", "tokens_per_param", "loss_opt")
+OUTSIDE = ("extrapolation", "below_runs")
 
 MOST_FAILED = 0.05
 """Share of resamples without an estimate from which on there is no interval: the others are a choice."""
@@ -40,8 +43,8 @@ class Row:
     """a and b, dims statistic, the optimum, dims compute and statistic; None if the estimator cannot run."""
     law: xr.Dataset | None = None
     """By draw what tells the regret of any plan: params_opt, alpha and beta; None if nothing does."""
-    extrapolation: xr.DataArray | None = None
-    """Dims compute; None for that beyond all runs compared."""
+    outside: xr.Dataset | None = None
+    """How far out the budgets lie, as `optimum` has it, dims compute; None for that of all runs compared."""
     runs: int = 0
     resamples: int = 0
     failed: int = 0
@@ -61,7 +64,8 @@ def approach_row(
     prob: float,
     scheme: str,
     recipe: str,
-    extrapolation: xr.DataArray,
+    outside: xr.Dataset,
+    price: Price,
 ) -> Row:
     """Summarise an approach by its bootstrap.
 
@@ -77,17 +81,20 @@ def approach_row(
         Of the bootstrap.
     recipe : str
         Whose runs it rests on; "" for all.
-    extrapolation : DataArray, dims compute
-        By what factor the budgets lie outside those runs.
+    outside : Dataset, dims compute
+        How far the budgets lie outside those runs, as from `planning.optimum.outside`.
+    price : Price
+        What a token costs by those runs: where that changes with the size, the optimum of an approach that
+        has a law is that at the k of each size, as a posterior's is.
 
     Returns
     -------
     Row
     """
     if approach.frontier is None or approach.resamples is None:
-        return Row(approach.name, recipe, extrapolation=extrapolation, reason=approach.reason)
-    estimate = _read(approach.frontier.isel(resample=0), budgets)
-    draws = _read(approach.resamples.rename(resample="draw"), budgets)
+        return Row(approach.name, recipe, outside=outside, reason=approach.reason)
+    estimate = _read(approach.frontier.isel(resample=0), budgets, price)
+    draws = _read(approach.resamples.rename(resample="draw"), budgets, price)
     count, failed = draws.sizes["draw"], int(draws["a"].isnull().sum())
     notes = list(approach.notes)
     if scheme == "subsample":
@@ -100,7 +107,7 @@ def approach_row(
         recipe,
         _summary(estimate, no_spread(estimate) if too_many else _spread(draws, prob)),
         _law(draws),
-        extrapolation,
+        outside,
         runs=approach.runs,
         resamples=count,
         failed=failed,
@@ -155,9 +162,7 @@ def posterior_rows(
     if facts["data_hash"] not in {data_hash(runs), *(data_hash(part.runs) for part in parts)}:
         notes.append("fitted on other runs than these")
         warn_of_runs(f"the fit of {facts['model']} is of other runs than those compared")
-    draws = optima[[*EXPONENTS, *PER_BUDGET, "extrapolation"]].assign(
-        local_exponents(fit["posterior"].dataset)
-    )
+    draws = optima[[*EXPONENTS, *PER_BUDGET, *OUTSIDE]].assign(local_exponents(fit["posterior"].dataset))
     of_runs = recipes_of_runs(fit)
     if "recipe" in optima.dims:
         names = [str(name) for name in optima["recipe"].values]
@@ -171,7 +176,7 @@ def posterior_rows(
     rows = []
     for name in names:
         one = draws.sel(recipe=name, drop=True) if "recipe" in draws.dims else draws
-        flat = one.drop_vars("extrapolation").stack(draws=("chain", "draw"))
+        flat = one.drop_vars(OUTSIDE).stack(draws=("chain", "draw"))
         flat = flat.reset_index("draws", drop=True).rename(draws="draw")
         rows.append(
             Row(
@@ -179,7 +184,7 @@ def posterior_rows(
                 name,
                 _summary(flat.median("draw"), _spread(flat, prob)),
                 _law(flat),
-                one["extrapolation"],
+                one[list(OUTSIDE)],
                 runs=int((of_runs == name).sum()) if "recipe" in optima.dims else len(of_runs),
                 converged=converged,
                 notes=notes,
@@ -256,14 +261,17 @@ def no_spread(estimate: xr.Dataset) -> xr.Dataset:
     return xr.full_like(estimate, np.nan).expand_dims(statistic=list(STATISTICS[1:]))
 
 
-def _read(frontier: xr.Dataset, budgets: xr.DataArray) -> xr.Dataset:
+def _read(frontier: xr.Dataset, budgets: xr.DataArray, price: Price | None = None) -> xr.Dataset:
     """Read the optima off a frontier, with the exponents of the law around it where they are known.
 
     Approach 1 knows only the frontier itself, not what a plan beside it costs.
     """
     unknown = xr.full_like(frontier["a"], np.nan)
     exponents = {name: frontier.get(name, unknown) for name in ("alpha", "beta")}
-    return optimum_on(frontier, budgets).assign(exponents).reset_coords(drop=True)
+    optima = optimum_on(frontier, budgets)
+    if price is not None and price.rise and "A" in frontier:
+        optima = optima.assign(optima_of_laws(frontier, budgets, price).data_vars)
+    return optima.assign(exponents).reset_coords(drop=True)
 
 
 def _spread(draws: xr.Dataset, prob: float) -> xr.Dataset:

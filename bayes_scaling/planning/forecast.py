@@ -73,10 +73,10 @@ class Truths:
         problem = replace(self.problem, surface=self.problem.surface.at_draws(which))
         return Truths(problem, self.target, self.log_best[which], self.weight[which])
 
-    def regret(self, log_params: Array) -> float:
-        """Average the regret of deciding for a size in each truth, dims ("draw",), or one for all."""
+    def regret(self, log_params: Array | float) -> Array:
+        """Regret in each truth of deciding for a size there, dims ("draw",), or for one in all of them."""
         params = np.exp(log_params)
-        return float(self.problem.regret(params, self.problem.tokens(params, self.target)).mean())
+        return self.problem.regret(params, self.problem.tokens(params, self.target))
 
 
 def truths(problem: Problem, target: float, decided: float) -> Truths:
@@ -150,10 +150,43 @@ def moments(known: Truths, expected: Outcomes) -> Moments:
 class Forecast:
     """What is expected once pilot runs are trained."""
 
-    expected_regret: float
-    """Of deciding by their losses."""
+    regret: Array
+    """Of deciding by their losses, in each truth; dims ("truth",)."""
     error: Array
     """Log of the best size less the guess of it; dims ("truth",)."""
+
+    @property
+    def expected_regret(self) -> float:
+        """Mean over the truths."""
+        return float(self.regret.mean())
+
+    @property
+    def simulation_error(self) -> float:
+        """Standard error of that mean, for the truths are a sample."""
+        return _standard_error(self.regret)
+
+    def lowers(self, other: Forecast) -> tuple[float, float]:
+        """By how much the expected regret is below another's, and the standard error: of the same truths."""
+        saved = other.regret - self.regret
+        return float(saved.mean()), _standard_error(saved)
+
+
+def forecast_without(known: Truths, decided: float) -> Forecast:
+    """Say what is expected without pilot runs, of the same truths as `forecast` has.
+
+    Parameters
+    ----------
+    known : Truths
+        The draws.
+    decided : float
+        Size that one would train at the target now.
+
+    Returns
+    -------
+    Forecast
+    """
+    judged = known.some(_sample(len(known.log_best)))
+    return Forecast(judged.regret(np.log(decided)), judged.log_best - np.log(decided))
 
 
 def forecast(known: Truths, expected: Outcomes) -> Forecast:
@@ -179,7 +212,7 @@ def forecast(known: Truths, expected: Outcomes) -> Forecast:
 
     seen = _seen(known, expected)
     draws, directions = seen.shape
-    out = np.unique(np.linspace(0, draws - 1, _TRUTHS).astype(int))
+    out = _sample(draws)
     distance, near = cKDTree(seen).query(seen[out], k=min(_NEAR, draws // 2) + 1)
     # The nearest of all is the truth itself, which may not help to guess its own best size.
     distance, near = distance[:, 1:], near[:, 1:]
@@ -197,8 +230,17 @@ def forecast(known: Truths, expected: Outcomes) -> Forecast:
     error = judged.log_best - guess
     # Too large a model and one too small do not waste the same: decisions lean to the cheaper side.
     most = 2 * float(np.quantile(np.abs(error), 0.9))
-    _, regret = golden_section(lambda lean: judged.regret(guess + lean), -most, most, width=1e-4)
-    return Forecast(regret, error)
+    lean, _ = golden_section(lambda lean: float(judged.regret(guess + lean).mean()), -most, most, width=1e-4)
+    return Forecast(judged.regret(guess + lean), error)
+
+
+def _sample(draws: int) -> Array:
+    """Which draws are taken for the truth, by their positions: evenly spaced."""
+    return np.unique(np.linspace(0, draws - 1, _TRUTHS).astype(int))
+
+
+def _standard_error(values: Array) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _seen(known: Truths, expected: Outcomes) -> Array:

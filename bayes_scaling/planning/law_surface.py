@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from bayes_scaling.laws import chinchilla, inverse, lifetime
 from bayes_scaling.planning.price import Price
@@ -112,3 +113,27 @@ class LawSurface:
             {**self.law, "A": A, "alpha": alpha},
             lambda product: np.exp((np.log(product) - log_scale) / growth),
         )
+
+
+def optima_of_laws(laws: xr.Dataset, compute: xr.DataArray, price: Price) -> xr.Dataset:
+    """Work out the optima of Chinchilla laws that are not a fit's, at the k of each size.
+
+    Parameters
+    ----------
+    laws : Dataset
+        E, A, B, alpha and beta, of any dims.
+    compute : DataArray, dims compute
+        Budgets in FLOPs.
+    price : Price
+        What a token costs.
+
+    Returns
+    -------
+    Dataset
+        params_opt, tokens_opt, tokens_per_param and loss_opt, with the dim compute too; NaN of laws that are.
+    """
+    law: dict[str, Any] = {name: laws[name] for name in ("E", "A", "B", "alpha", "beta")}
+    with np.errstate(invalid="ignore"):
+        params, tokens, loss = LawSurface(law, price).optimum(compute)
+    found = {"params_opt": params, "tokens_opt": tokens, "tokens_per_param": tokens / params}
+    return xr.Dataset({**found, "loss_opt": loss})

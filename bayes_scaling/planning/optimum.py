@@ -66,7 +66,8 @@ def optimum(
         params_opt (parameters, in the count of the runs), tokens_opt (tokens), tokens_per_param and
         loss_opt (unit of the runs), dims chain, draw, compute; exponents a and b, dims chain, draw;
         and extrapolation, dims compute: by what factor the budget lies above the largest run, or
-        below the smallest, and 1 between them; and flops_per_param_token, the k in C = k N D of the runs:
+        below the smallest, and 1 between them; below_runs, whether it is below; and
+        flops_per_param_token, the k in C = k N D of the runs:
         where it changes with the size, that of their geometric mean size, or of an IsoFLOP model of its
         typical best size. Each budget is spent at the k of its own N_opt, which beyond the runs soon stays
         what it is at the largest of them, or the smallest (see `planning.price`).
@@ -131,7 +132,7 @@ def _optimum_of(
         answer = frontier_optimum(posterior, constant, budgets, new_budget=new_budget)
     else:
         answer = _law_optimum(posterior, constant, budgets)
-    return answer.assign(extrapolation=extrapolation(budgets, constant["flops"]))
+    return answer.assign(outside(budgets, constant["flops"]).data_vars)
 
 
 def _law_optimum(posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray) -> xr.Dataset:
@@ -177,6 +178,24 @@ def extrapolation(values: xr.DataArray, of_runs: xr.DataArray) -> xr.DataArray:
     """
     above, below = values / of_runs.max(), of_runs.min() / values
     return xr.concat([above, below, xr.ones_like(above)], "side").max("side")
+
+
+def outside(values: xr.DataArray, of_runs: xr.DataArray) -> xr.Dataset:
+    """Say on which side of the runs each value lies, and how far out.
+
+    Parameters
+    ----------
+    values, of_runs
+        As for `extrapolation`.
+
+    Returns
+    -------
+    Dataset, dims of `values`
+        extrapolation, as from that function, and below_runs: whether the value is less than all of the runs'.
+    """
+    return xr.Dataset(
+        {"extrapolation": extrapolation(values, of_runs), "below_runs": values < of_runs.min().item()}
+    )
 
 
 def check_budgets(compute: float | Sequence[float] | np.ndarray) -> xr.DataArray:

@@ -94,10 +94,32 @@ def candidates(
     return found
 
 
-def isoflop_grid(problem: Problem, pilot: float, runs: int, spread: float) -> Pilots:
-    """Spend a compute as one IsoFLOP profile: equal runs, sizes even in log N about the best one."""
-    sizes = typical_size(problem, pilot / runs) * np.geomspace(1 / spread, spread, runs)
-    return bought(problem, sizes, np.full(runs, pilot / runs))
+def isoflop_grid(
+    problem: Problem,
+    pilot: float,
+    runs: int,
+    spread: float,
+    *,
+    max_run: float | None = None,
+    sizes: Array | None = None,
+) -> Pilots:
+    """Spend a compute as one IsoFLOP profile: equal runs, sizes even in log N about the best one.
+
+    Parameters
+    ----------
+    problem, pilot, runs, spread, max_run, sizes
+        As for `candidates`. Of sizes that can be built the nearest ones are taken, some of them twice where
+        there are few.
+
+    Returns
+    -------
+    Pilots
+    """
+    each = min(pilot / runs, np.inf if max_run is None else max_run)
+    wanted = typical_size(problem, each) * np.geomspace(1 / spread, spread, runs)
+    if sizes is not None:
+        wanted = sizes[np.abs(np.log(sizes / wanted[:, None])).argmin(axis=1)]
+    return bought(problem, wanted, np.full(runs, each))
 
 
 def bought(problem: Problem, params: Array, compute: Array) -> Pilots:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_scaling.errors import InputError
 from bayes_scaling.intervals import PROB, check_prob
 from bayes_scaling.planning.choice import best_size, choose, region, size_grid
 from bayes_scaling.planning.constraints import ANY_SIZE, Limits, allowed_sizes, limits, one_positive
@@ -30,7 +31,7 @@ REGRETS, PROBABILITIES = (0.01, 0.02, 0.05), (0.5, 0.8, 0.95)
 @np.errstate(over="ignore")
 def plan(
     fit: Fits,
-    compute: float,
+    compute: float | None = None,
     *,
     weights: Weights | None = None,
     params: float | None = None,
@@ -63,8 +64,9 @@ def plan(
     fit : DataTree or sequence of DataTree
         From `fit` or `open_fit`, of any model. Of several the plan is that of their mixture: their draws
         together, resampled by weight.
-    compute : float
-        The budget in FLOPs. With `served_tokens` it has to pay for training and serving.
+    compute : float, optional
+        The budget in FLOPs. With `served_tokens` it has to pay for training and serving. Unless given, what
+        the plan of `params` and `tokens` costs.
     weights : sequence of float or DataArray, optional
         Of several fits, one each, of sum 1; those of `model_weights` unless given.
     params, tokens : float, optional
@@ -88,7 +90,8 @@ def plan(
         published.
     spent_params, spent_tokens : float, optional
         A run that is there already, of that size and so many tokens: to train it on for the whole budget is
-        one more plan to choose from. That the law holds for a run that is continued is assumed.
+        one more plan to choose from, and for regret to be against: what it has cost so far is spent either
+        way. That the law holds for a run that is continued is assumed.
     recipe : str, optional
         Which recipe to plan for; needed where the fit tells recipes apart.
     prob : float
@@ -105,12 +108,15 @@ def plan(
         - recommended_params, _tokens, _compute (of training, in FLOPs), _cost (with serving),
           _expected_regret, _oversized (probability that a smaller model would be better at the same cost),
           _extrapolation, _extrapolation_params and _extrapolation_tokens (by what factor its training
-          compute, size and tokens lie outside those of the runs; 1 inside), _serving_share (of the cost) and
+          compute, size and tokens lie outside those of the runs; 1 inside), _below_runs,
+          _below_runs_params and _below_runs_tokens (whether below), _serving_share (of the cost) and
           _epochs of the unique tokens and _reaches (probability of the target), where those are given;
           _regret and _loss, dims chain and draw; and _continues: whether it is the run that is there.
-          `extrapolation` is that of the recommended plan.
+          `extrapolation` and `below_runs` are those of the recommended plan.
         - proposed_*, the same of a proposed plan, compared within the limits if it keeps them itself, and
-          continued_*, of the run that is there trained on, where the limits allow it.
+          continued_*, of the run that is there trained on, where the limits allow it; its size is no choice,
+          so that _oversized is NaN. Its _from_scratch, dims chain and draw, is what a run from scratch would
+          have to cost to reach its loss, over the budget.
         - unconstrained_params and _expected_regret: the recommended plan without limits on size and tokens,
           and its regret against the best one without.
         - limits_price, dims chain and draw, where there are limits or unique tokens: the share of its cost
@@ -134,19 +140,28 @@ def plan(
     Raises
     ------
     InputError
-        If a number is not positive and finite, no plan satisfies all limits (with those that contradict
-        each other and by what factor), or the fit tells recipes apart and none is named.
+        If a number is not positive and finite, there is no budget, no plan satisfies all limits (with those
+        that contradict each other and by what factor), or the fit tells recipes apart and none is named.
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
     check_prob(prob)
-    cost = one_positive("compute", compute)
+    if compute is None and (params is None or tokens is None):
+        raise InputError(
+            "a plan needs compute, a budget in FLOPs, or params and tokens, whose compute is taken"
+        )
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
     fitted, members = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
     problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens)
-    there = started(spent_params, spent_tokens)
+    if compute is None:
+        compute = problem.cost(one_positive("params", params), one_positive("tokens", tokens))
+    cost = one_positive("compute", compute)
+    there = started(problem, cost, within, spent_params, spent_tokens)
     allowed = allowed_sizes(problem, cost, within)
     problem = prepared(problem, cost, within)
+    fresh = problem
+    if there:
+        problem = there.beside(problem)
 
     best = problem.best(cost)
     grid = size_grid(problem, cost, allowed, best[0])
@@ -157,8 +172,8 @@ def plan(
     answer["recommended_continues"] = False
     binding = allowed.binding(chosen) + ([] if within.sizes is None else ["sizes"])
     if there:
-        answer = answer.merge(continued(fitted, problem, cost, within, *there))
-        if answer.get("continued_expected_regret", np.inf) < answer["recommended_expected_regret"]:
+        answer = answer.merge(continued(fitted, fresh, cost, within, there))
+        if answer["continued_expected_regret"] < answer["recommended_expected_regret"]:
             answer = answer.assign(
                 {
                     str(name).replace("continued", "recommended"): answer[name]
@@ -187,17 +202,20 @@ def plan(
         answer["params_opt_below"] = ("below", _share_below(best[0], asked))
         answer = answer.assign_coords(below=asked)
     if params is not None or tokens is not None:
-        answer = answer.merge(proposed(fitted, problem, within, *completed(problem, cost, params, tokens)))
+        answer = answer.merge(
+            proposed(fitted, problem, within, there, *completed(problem, cost, params, tokens))
+        )
         if target is not None:
             answer["proposed_reaches"] = (answer["proposed_loss"] <= target).mean()
     if members:
         plan_of_all = (float(answer["recommended_params"]), float(answer["recommended_tokens"]))
-        answer = answer.merge(own_answers(members, cost, within, plan_of_all, problem, prob))
+        answer = answer.merge(own_answers(members, cost, within, plan_of_all, problem, there, prob))
     for name, given in (("served_tokens", served_tokens), ("unique_tokens", unique_tokens)):
         if given is not None:
             answer[name] = float(given)
     answer["compute"] = cost
-    answer["extrapolation"] = answer["recommended_extrapolation"]
+    for name in ("extrapolation", "below_runs"):
+        answer[name] = answer[f"recommended_{name}"]
     answer = _labelled(answer, fitted, binding)
     answer.attrs |= {"prob": prob, "listed": int(within.sizes is not None)}
     answer.attrs |= {"weights_by": fitted.weights_by, "weights_why": fitted.weights_why}
@@ -268,7 +286,7 @@ def _unconstrained(problem: Problem, cost: float, within: Limits, answer: xr.Dat
 
 def _labelled(answer: xr.Dataset, fitted: Fitted, binding: list[str]) -> xr.Dataset:
     units = {"params": "parameters", "tokens": "tokens", "compute": "FLOP", "cost": "FLOP"}
-    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": "", "extrapolation": "1"}
+    units |= {"loss": fitted.labels.get("loss_unit", ""), "opt": "", "extrapolation": "1", "below": "1"}
     for name in answer.variables:
         words = str(name).split("_")
         unit = next((units[word] for word in words if word in units), "1")

@@ -8,10 +8,13 @@ along a logistic curve in log N, such as that of a model whose embeddings are co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 type Array = Any
 """A float, NumPy array or xarray DataArray."""
@@ -115,6 +118,12 @@ def price_of(constant: xr.Dataset) -> Price:
                 level = np.exp(log_k.mean() - rise * done.mean())
                 best, found = missed, Price(float(level), float(rise), float(np.exp(middle)), float(power))
     return found
+
+
+def price_of_runs(runs: pd.DataFrame) -> Price:
+    """Read off a table of runs what a token costs, as `price_of` does of a fit's."""
+    columns = [name for name in ("params", "tokens", "flops", "recipe") if name in runs]
+    return price_of(xr.Dataset({name: ("run", runs[name].to_numpy()) for name in columns}))
 
 
 def _centred(values: np.ndarray, recipe: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def law_of_fit(fit: xr.DataTree, recipe: str | None) -> xr.DataTree:
     if names := recipe_names(fit["posterior"].dataset):
         raise InputError(
             f"the fit is of {len(names)} recipes, and this is for one of them: name it (recipe); "
-            f"known: {', '.join(names)}"
+            f"known: {', '.join(map(repr, names))}"
         )
     return fit
 

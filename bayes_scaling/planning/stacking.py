@@ -24,7 +24,7 @@ def model_weights(fits: Sequence[xr.DataTree], *, scores: xr.DataArray | None = 
         Two or more, from `fit` or `open_fit`. Stacking of leave-one-out densities needs their groups
         log_likelihood and observed_data.
     scores : DataArray, dims fit and any others, optional
-        Log predictive densities of losses that the fits had not seen, as a backtest gives them: they are
+        Log predictive densities of losses that the fits had not seen, as from `forward_scores`: they are
         stacked in place of leave-one-out densities, for to predict larger runs is what a plan needs.
 
     Returns
@@ -32,7 +32,7 @@ def model_weights(fits: Sequence[xr.DataTree], *, scores: xr.DataArray | None = 
     DataArray, dims fit
         Not negative, of sum 1; labelled by the models' names, with numbers where there are several such. The
         attribute `by` says what they rest on: "forward" scores, "loo", or that they are "equal"; and `why`
-        they are that.
+        they are that, or of what the forward scores are.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def model_weights(fits: Sequence[xr.DataTree], *, scores: xr.DataArray | None = 
     if scores is not None:
         if scores.sizes.get("fit") != len(fits):
             raise InputError(f"scores need a dim fit of {len(fits)}, and have {dict(scores.sizes)}")
-        weights = stack_scores(scores).to_numpy()
+        weights, why = stack_scores(scores).to_numpy(), scores.attrs.get("of", "")
     elif why := _not_comparable(fits, names):
         by, weights = "equal", np.full(len(fits), 1 / len(fits))
     else:

@@ -18,7 +18,7 @@ from bayes_scaling.errors import InputError, did_you_mean
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.isoflop import one_more_budget
 from bayes_scaling.planning.law_surface import LawSurface
-from bayes_scaling.planning.optimum import extrapolation
+from bayes_scaling.planning.optimum import outside
 from bayes_scaling.planning.price import price_of
 from bayes_scaling.quantities import format_share
 from bayes_scaling.sampling.artefact import fit_facts
@@ -99,15 +99,16 @@ class Fitted:
         return xr.DataArray(flat.reshape(self.shape), dims=("chain", "draw"), coords=self.coords)
 
     def extrapolation(self, params: Any, tokens: Any, compute: Any) -> dict[str, Array]:
-        """By what factor plans lie outside the runs in compute, size and tokens, 1 inside, by variable."""
-        return {
-            name: extrapolation(xr.DataArray(values), self.runs[column]).to_numpy()
-            for name, column, values in (
-                ("extrapolation", "flops", compute),
-                ("extrapolation_params", "params", params),
-                ("extrapolation_tokens", "tokens", tokens),
-            )
-        }
+        """By what factor plans lie outside the runs in compute, size and tokens, and which lie below."""
+        found: dict[str, Array] = {}
+        for of, column, values in (
+            ("", "flops", compute),
+            ("_params", "params", params),
+            ("_tokens", "tokens", tokens),
+        ):
+            own = outside(xr.DataArray(values), self.runs[column])
+            found |= {f"{name}{of}": known.to_numpy() for name, known in own.items()}
+        return found
 
 
 def surface_of(fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool = True) -> Fitted:
@@ -211,7 +212,7 @@ def _of_recipe(
     if recipe is None:
         raise InputError(
             f"the fit is of {len(names)} recipes, and a plan is for one: name it (recipe, --recipe); "
-            f"they are {', '.join(names)}"
+            f"they are {', '.join(map(repr, names))}"
         )
     if recipe not in names:
         raise InputError(f"the fit has no recipe {recipe!r}{did_you_mean(recipe, names)}")

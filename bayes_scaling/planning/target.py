@@ -10,7 +10,7 @@ import xarray as xr
 from bayes_scaling.planning.constraints import one_positive
 from bayes_scaling.planning.mixture import Fits, fitted_of
 from bayes_scaling.planning.numbers import positive_numbers
-from bayes_scaling.planning.optimum import extrapolation
+from bayes_scaling.planning.optimum import outside
 from bayes_scaling.planning.stacking import Weights
 from bayes_scaling.planning.surface import Fitted
 
@@ -43,7 +43,7 @@ def compute_to_target(
     Dataset
         compute, dims chain, draw, target, in FLOPs: infinite where the target lies at or below the
         irreducible loss; and never, dims target: the probability of that. extrapolation, dims target: by
-        what factor the median lies outside the compute of the runs, 1 inside.
+        what factor the median lies outside the compute of the runs, 1 inside; and below_runs, whether below.
 
     Raises
     ------
@@ -63,8 +63,7 @@ def least_computes(fitted: Fitted, losses: np.ndarray) -> xr.Dataset:
     compute = xr.concat(of_each, dim="target").transpose("chain", "draw", "target")
     middle = np.quantile(compute, 0.5, axis=(0, 1), method="inverted_cdf")
     found = xr.Dataset({"compute": compute, "never": (compute == np.inf).mean(("chain", "draw"))})
-    factors = extrapolation(xr.DataArray(middle, dims="compute"), fitted.runs["flops"])
-    found["extrapolation"] = ("target", factors.to_numpy())
+    found = found.assign(outside(xr.DataArray(middle, dims="target"), fitted.runs["flops"]).data_vars)
     found = found.assign_coords(target=losses)
     found["compute"].attrs["units"] = "FLOP"
     found.attrs = {"model": fitted.model, "converged": int(fitted.converged), "recipe": fitted.recipe}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ type Colour = str | tuple[float, float, float, float]
 
 SIZE = (7.0, 4.6)
 """Width and height of a new figure, in inches."""
+
+LETTERS = 13.0
+"""Small letters in an inch, about."""
 
 _LABELS = 3
 """Fewest labelled ticks in view: one alone does not tell the scale."""
@@ -55,6 +58,27 @@ def draw_band(
     low, high = (summary.sel(statistic=end).to_numpy() for end in ("low", "high"))
     compute = summary["compute"].to_numpy()
     ax.fill_between(compute, low, high, color=color, alpha=alpha, label=label, linewidth=0)
+
+
+def legend_below(names: Sequence[str], width: float) -> tuple[float, int]:
+    """Say how much room a legend of small letters below a figure takes.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Its entries.
+    width : float
+        Of the figure, in inches.
+
+    Returns
+    -------
+    height : float
+        In inches.
+    columns : int
+        As many as there is room for beside each other.
+    """
+    columns = max(1, min(len(names), int(width * LETTERS / (max(map(len, names)) + 8))))
+    return 0.22 * -(-len(names) // columns), columns
 
 
 def log_quantities(

@@ -9,6 +9,7 @@ import xarray as xr
 from bayes_scaling.checks.residuals import residuals
 from bayes_scaling.checks.trends import PROPERTIES
 from bayes_scaling.intervals import PROB
+from bayes_scaling.plots.axes import legend_below
 from bayes_scaling.plots.loo_pit import plot_loo_pit
 from bayes_scaling.plots.predictive import plot_predictive
 from bayes_scaling.plots.residuals import plot_residuals
@@ -51,7 +52,9 @@ def plot_check(
         ax.get_legend().remove()
     # Four panels have one legend, where it covers no run.
     handles, labels = places[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=8, frameon=False, fontsize="small")
+    height, columns = legend_below(labels, figsize[0])
+    figure.set_figheight(figsize[1] + max(0.0, height - 0.22))
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, frameon=False, fontsize="small")
     for ax in (axes[0, 1], axes[1, 1]):
         ax.set_ylabel("")
     plot_loo_pit(found, ax=axes[0, 2]).set_title("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from bayes_scaling.intervals import PROB, interval
 from bayes_scaling.planning.optimum import optimum
 from bayes_scaling.planning.recipes import recipes_of_runs
 from bayes_scaling.planning.usable import check_fit
-from bayes_scaling.plots.axes import SIZE, Colour, axes_or_new, draw_band, log_quantities
+from bayes_scaling.plots.axes import SIZE, Colour, axes_or_new, draw_band, legend_below, log_quantities
 from bayes_scaling.quantities import format_flops, format_quantity, format_share
 from bayes_scaling.sampling.artefact import fit_facts
 
@@ -25,18 +26,18 @@ POINTS, AT_ONCE = 60, 16
 FEW = 10
 """As many recipes as there are colours in Matplotlib's cycle."""
 
-LINE = 90
-"""Letters in a line of the legend under several recipes."""
-
 BEYOND = 10.0
 """How far the frontier is drawn beyond the runs, as a factor of compute."""
 
 
 def plot_frontier(
     fit: xr.DataTree,
+    compute: Sequence[float] = (),
     *,
     prob: float = PROB,
     recipe: str | None = None,
+    new_budget: bool = False,
+    new_recipe: bool = False,
     allow_unconverged: bool = False,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -49,10 +50,16 @@ def plot_frontier(
         From `fit` or `open_fit`. Of an IsoFLOP model the minimum of each budget is drawn with its interval,
         and, where one recipe is drawn, the wider band in which the minimum of one more budget would lie. A
         law has neither: its frontier is all there is.
+    compute : sequence of float
+        Budgets in FLOPs to mark with their interval; the curves reach at least as far.
     prob : float
         Probability inside the bands and the intervals.
     recipe : str, optional
         Of a fit that tells recipes apart, which to draw; all, each in its own colour, unless given.
+    new_budget : bool
+        Of an IsoFLOP model: mark one more budget's minimum, with its scatter.
+    new_recipe : bool
+        Of a model that pools recipes: draw one more recipe's optimum too, in black.
     allow_unconverged : bool
         Draw although the fit breaks a convergence rule.
     ax : Axes, optional
@@ -64,12 +71,12 @@ def plot_frontier(
     -------
     Axes
         The line is dashed, and the band pale, where the frontier is extrapolated: beyond the compute of the
-        recipe's runs, up to ten times the most.
+        recipe's runs, up to ten times the most, or to the largest budget marked.
 
     Raises
     ------
     InputError
-        If there is no such recipe.
+        If there is no such recipe, or what is asked for is not known of this model.
     NotConvergedError
         If the fit is not converged and its use was not allowed.
     """
@@ -81,21 +88,27 @@ def plot_frontier(
     ends = {}
     for name in names:
         own = flops[of_runs == name] if name else flops
-        ends[name] = float(own.min()), float(own.max()), BEYOND * float(own.max())
+        ends[name] = float(own.min()), float(own.max()), max([BEYOND * float(own.max()), *compute])
     every = np.array(list(ends.values()))
+    least = min([every.min(), *compute])
     # Each recipe's own ends are among them, so that its line ends there.
-    reach = np.unique(np.concatenate([np.geomspace(every.min(), every.max(), POINTS), every.ravel()]))
+    reach = np.unique(np.concatenate([np.geomspace(least, every.max(), POINTS), every.ravel()]))
     has_minima, alone = "params_min" in fit["posterior"].dataset, len(names) == 1
     sizes = _sizes(fit, reach, prob, allow_unconverged)
     scattered = _sizes(fit, reach, prob, allow_unconverged, new_budget=True) if has_minima and alone else None
 
-    columns = max(1, LINE // (max(map(len, names)) + 8))
-    legend_height = 0 if alone else 0.22 * np.ceil((len(names) + 1) / columns)
+    legend_height, columns = (
+        (0.0, 1) if alone else legend_below([*names, "a new recipe, and beyond"], SIZE[0])
+    )
     ax = axes_or_new(ax, figsize or (SIZE[0], SIZE[1] + legend_height))
+    marked = None
+    if len(compute):
+        marked = _sizes(fit, np.array(compute), prob, allow_unconverged, new_budget=new_budget)
     for i, (name, (low, high, end)) in enumerate(ends.items()):
         color = f"C{i}" if len(names) <= FEW else colormaps["turbo"]((i + 0.5) / len(names))
         inside, beyond = (reach >= low) & (reach <= high), (reach >= high) & (reach <= end)
-        for here, solid in ((inside, True), (beyond, False)):
+        below = (reach <= low) & (low > min([low, *compute]))
+        for here, solid in ((inside, True), (beyond, False), *([(below, False)] if below.any() else [])):
             if scattered is not None:
                 wide = _of(scattered, name).isel(compute=here)
                 label = f"{format_share(prob)} interval of one more budget's minimum" if solid else None
@@ -114,6 +127,12 @@ def plot_frontier(
                 color="C3" if alone else color,
                 label="minima of the profiles" if alone else None,
             )
+        if marked is not None:
+            # Beside each other, where several recipes have one budget.
+            aside = 1.08 ** (i - (len(names) - 1) / 2)
+            _mark(ax, marked, name, aside=aside, color="C3" if alone else color, label=alone)
+    if new_recipe:
+        _draw_new_recipe(ax, fit, reach, compute, prob, allow_unconverged, new_budget=new_budget)
     ax.plot([], [], "--", color="C0" if alone else "0.4", label="beyond the runs")
     log_quantities(ax, x=format_flops, y=format_quantity)
     facts, whose = fit_facts(fit), f", {recipe}" if recipe else ""
@@ -126,9 +145,48 @@ def plot_frontier(
     if alone:
         ax.legend(frameon=False, fontsize="small")
     else:
-        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
-        ax.legend(frameon=False, fontsize="small", **below)
+        beneath: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
+        ax.legend(frameon=False, fontsize="small", **beneath)
     return ax
+
+
+def _mark(
+    ax: Axes, marked: xr.DataArray, recipe: str, *, aside: float, color: Colour, label: bool = False
+) -> None:
+    """Mark the size at each budget with its interval."""
+    sizes = _of(marked, recipe)
+    low, middle, high = (sizes.sel(statistic=name).to_numpy() for name in ("low", "estimate", "high"))
+    ax.errorbar(
+        sizes["compute"].to_numpy() * aside,
+        middle,
+        yerr=[middle - low, high - middle],
+        fmt="o",
+        color=color,
+        markersize=4,
+        capsize=3,
+        label="budgets asked for" if label else None,
+    )
+
+
+def _draw_new_recipe(
+    ax: Axes,
+    fit: xr.DataTree,
+    reach: np.ndarray,
+    compute: Sequence[float],
+    prob: float,
+    allow_unconverged: bool,
+    *,
+    new_budget: bool,
+) -> None:
+    def sizes(at: Sequence[float] | np.ndarray, *, new_budget: bool = False) -> xr.DataArray:
+        found = optimum(fit, at, new_recipe=True, new_budget=new_budget, allow_unconverged=allow_unconverged)
+        return interval(found["params_opt"], prob)
+
+    band = sizes(reach)
+    draw_band(ax, band, color="black", alpha=0.12)
+    ax.plot(reach, band.sel(statistic="estimate"), "-.", color="black", label="a new recipe")
+    if len(compute):
+        _mark(ax, sizes(compute, new_budget=new_budget), "", aside=1.0, color="black")
 
 
 def draw_minima(

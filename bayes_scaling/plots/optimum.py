@@ -36,6 +36,7 @@ def plot_optimum(
     *,
     quantity: str = "params_opt",
     recipe: str | None = None,
+    new_budget: bool = False,
     prob: float = PROB,
     allow_unconverged: bool = False,
     ax: Axes | None = None,
@@ -55,6 +56,8 @@ def plot_optimum(
         What to draw.
     recipe : str, optional
         Of a fit that tells recipes apart, which to draw.
+    new_budget : bool
+        Of an IsoFLOP model: mark one more budget's optimum, with its scatter.
     prob : float
         Probability inside the band and the marked intervals.
     allow_unconverged : bool
@@ -79,7 +82,9 @@ def plot_optimum(
     if quantity not in _WORDS:
         raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
     fit = law_of_fit(fit, recipe)
-    marked = _summary(fit, compute, quantity, prob, allow_unconverged) if len(compute) else None
+    marked = None
+    if len(compute):
+        marked = _summary(fit, compute, quantity, prob, allow_unconverged, new_budget=new_budget)
     ax = axes_or_new(ax, figsize)
     draw_optimum(ax, fit, compute, quantity=quantity, prob=prob, allow_unconverged=allow_unconverged)
     if marked is not None:
@@ -93,7 +98,7 @@ def plot_optimum(
             color="C3",
             markersize=4,
             capsize=3,
-            label="budgets asked for",
+            label="one more budget's" if new_budget else "budgets asked for",
         )
     log_quantities(ax, x=format_flops, y=format_quantity)
     ax.legend(**ON_SHADE)
@@ -108,6 +113,9 @@ def draw_optimum(
     quantity: str,
     prob: float,
     allow_unconverged: bool,
+    color: str = "C0",
+    name: str = "",
+    runs: bool = True,
 ) -> None:
     """Draw the runs, and the optimum against compute with its band, for more to be drawn on top.
 
@@ -121,6 +129,12 @@ def draw_optimum(
         Budgets in FLOPs as far as which the curve reaches at least.
     quantity, prob, allow_unconverged
         As for `plot_optimum`.
+    color : str
+        Of the line and its band.
+    name : str
+        Of the fit, where there are several.
+    runs : bool
+        Whether to draw the runs too.
     """
     symbol, column, unit = _WORDS[quantity]
     constant = fit["constant_data"].dataset
@@ -128,16 +142,17 @@ def draw_optimum(
     low, high = float(flops.min()), float(flops.max())
     reach = np.geomspace(min([low, *compute]), max([high, *compute]) * 1.5, 100)
     band = _summary(fit, reach, quantity, prob, allow_unconverged)
-    ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
-    # The ratio has no column of its own, and the loss is what was observed.
-    if quantity == "loss_opt":
-        own = fit["observed_data"]["loss"]
-    else:
-        own = constant[column] if column else constant["tokens"] / constant["params"]
-    ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
-    draw_band(ax, band, color="C0", label=f"{format_share(prob)} interval")
-    ax.plot(reach, band.sel(statistic="estimate"), color="C0", label="median")
-    if quantity == "params_opt" and "params_min" in fit["posterior"].dataset:
+    if runs:
+        ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
+        # The ratio has no column of its own, and the loss is what was observed.
+        if quantity == "loss_opt":
+            own = fit["observed_data"]["loss"]
+        else:
+            own = constant[column] if column else constant["tokens"] / constant["params"]
+        ax.scatter(flops, own, s=8, color="0.6", linewidths=0, label="runs", zorder=1)
+    draw_band(ax, band, color=color, label=None if name else f"{format_share(prob)} interval")
+    ax.plot(reach, band.sel(statistic="estimate"), color=color, label=name or "median")
+    if runs and quantity == "params_opt" and "params_min" in fit["posterior"].dataset:
         draw_minima(ax, fit, prob=prob, color="C2")
     ax.set(
         xlabel="training compute C (FLOP)",
@@ -152,5 +167,8 @@ def _summary(
     quantity: str,
     prob: float,
     allow_unconverged: bool,
+    *,
+    new_budget: bool = False,
 ) -> xr.DataArray:
-    return interval(optimum(fit, compute, allow_unconverged=allow_unconverged)[quantity], prob)
+    optima = optimum(fit, compute, new_budget=new_budget, allow_unconverged=allow_unconverged)
+    return interval(optima[quantity], prob)

@@ -14,6 +14,9 @@ from bayes_scaling.quantities import format_flops, format_quantity, format_share
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+OF_DECISION = {"recommended": "C3", "continued": "C4", "proposed": "C1"}
+"""Colours of the plans of a decision."""
+
 _TOP = 0.5
 """Regret up to which the figure reaches at least half its width; beyond, nobody would train."""
 
@@ -72,7 +75,7 @@ def plot_plan(
     else:
         ax.fill_between(sizes, low, high, color="C0", alpha=0.25, linewidth=0, label=band)
         ax.plot(sizes, expected, color="black", label="expected")
-    for name, colour, mark in (("recommended", "C3", "o"), ("continued", "C4", "s"), ("proposed", "C1", "D")):
+    for (name, colour), mark in zip(OF_DECISION.items(), ("o", "s", "D"), strict=True):
         if f"{name}_params" in decision:
             size, waste = (float(decision[f"{name}_{key}"]) for key in ("params", "expected_regret"))
             label = f"{name}: {format_quantity(size)}, {format_share(waste, 2)}"
@@ -94,7 +97,7 @@ def _limit(ax: Axes, sizes: np.ndarray, expected: np.ndarray, decision: xr.Datas
     # Of a list everything is shown; a grid reaches far beyond what matters.
     highest = expected.max() if decision.attrs["listed"] else max(_TOP, expected.min() * 1.2)
     near = sizes[expected <= highest]
-    plans = [name for name in ("recommended", "continued", "proposed") if f"{name}_params" in decision]
+    plans = [name for name in OF_DECISION if f"{name}_params" in decision]
     marked, wasted = (
         [float(decision[f"{name}_{key}"]) for name in plans] for key in ("params", "expected_regret")
     )

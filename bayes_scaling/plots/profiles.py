@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 POINTS = 60
 
+MANY = 14
+"""Profiles beyond which a scale of colours says their budgets, not a legend."""
+
 
 def plot_profiles(
     fit: xr.DataTree,
@@ -55,6 +58,8 @@ def plot_profiles(
         If the fit is not of an IsoFLOP model, or is of several recipes and none of them is named.
     """
     from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
 
     fit = law_of_fit(fit, recipe)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
@@ -66,9 +71,12 @@ def plot_profiles(
     params, flops, budget = (constant[name].to_numpy() for name in ("params", "flops", "budget"))
     centre = isoflop.reference(params, flops, loss, budget)
     skew: dict[str, Any] = {name: posterior[name] for name in ("alpha", "beta") if name in posterior}
+    many = len(centre.budget) > MANY
+    by_compute = ScalarMappable(LogNorm(centre.budget.min(), centre.budget.max()), "viridis")
     for i, label in enumerate(centre.budget):
         rows = centre.profile == i
-        colour = colormaps["viridis"](i / max(1, len(centre.budget) - 1))
+        even = colormaps["viridis"](i / max(1, len(centre.budget) - 1))
+        colour = by_compute.to_rgba(np.asarray(label, dtype=float)) if many else even
         own = posterior.isel(budget=i)
         ends = params[rows].min() / 1.2, params[rows].max() * 1.2
         sizes = xr.DataArray(np.geomspace(*ends, POINTS), dims="size")
@@ -90,5 +98,11 @@ def plot_profiles(
         ylabel=f"loss ({facts['labels']['loss_unit']})",
         title=f"{facts['model']}: minima of {len(centre.budget)} profiles, {format_share(prob)} intervals",
     )
-    ax.legend(title="budget (FLOP)", frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    if many:
+        # More names than the height of a figure has room for.
+        bar = ax.figure.colorbar(by_compute, ax=ax, label="budget (FLOP)")
+        log_quantities(bar.ax, y=format_flops)
+    else:
+        beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+        ax.legend(title="budget (FLOP)", frameon=False, fontsize="small", **beside)
     return ax

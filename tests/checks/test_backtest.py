@@ -148,7 +148,7 @@ def test_what_cannot_be_fitted_has_its_reason():
 
 def test_the_document_has_its_keys(scored):
     document = describe(scored)
-    assert list(document) == ["prob", "model", "rows", "pooled", "decisions", "slopes"]
+    assert list(document) == ["prob", "model", "rows", "pooled", "decisions", "predictions", "slopes"]
     row = document["rows"][0]
     for key in ("method", "recipe", "cut", "runs_fitted", "runs_predicted", "decades", "bias"):
         assert key in row

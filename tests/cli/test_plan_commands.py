@@ -154,6 +154,56 @@ def test_tables_fit_a_terminal_of_80_letters(folder: Path, run: Callable[..., Do
         assert max(map(len, rows)) <= 80
 
 
+def test_a_run_that_is_there_is_said_without_a_contradiction(folder: Path, run: Callable[..., Done]):
+    asked = [
+        "plan",
+        folder / "fit.nc",
+        "--compute",
+        "1e22",
+        "--spent-params",
+        "70B",
+        "--spent-tokens",
+        "1.4T",
+    ]
+    words = " ".join(run(*asked).stdout.split())
+    assert "to train on the run that is there is the better plan" in words
+    assert "too large with probability -" in words
+    assert "N_opt of a run from scratch:" in words
+    assert "regret is against the optimum, or training on the run that is there" in words
+    document = json.loads(run(*asked, "--json").stdout)
+    best = document["recommended"]
+    assert best["continues"] is True
+    assert best["expected_regret"] == 0
+    assert best["oversized"] is None
+    assert best["from_scratch"]["low"] > 10
+    assert "none: no size is that sure" in words, "there are no limits"
+    held = " ".join(run("plan", folder / "fit.nc", "--compute", "1e23", "--max-params", "9B").stdout.split())
+    assert "none: no size within the limits is that sure" in held or "none:" not in held
+
+
+def test_an_improvement_that_no_compute_buys_is_said_in_words(folder: Path, run: Callable[..., Done]):
+    asked = ["plan", folder / "fit.nc", "--compute", "1e23", "--improvement"]
+    words = " ".join(run(*asked, "1").stdout.split())
+    assert "a loss lower by 1 is beyond any compute with probability 100 %" in words
+    assert "inf" not in words.replace("information", "")
+    found = json.loads(run(*asked, "1", "--json").stdout)["improvement"]
+    assert found["never"] == 1
+    assert found["compute_factor"]["estimate"] is None
+    words = " ".join(run(*asked, "0.21").stdout.split())
+    assert "times this compute" in words
+    assert "never)" in words
+
+
+def test_sizes_that_are_one_are_written_once(folder: Path, run: Callable[..., Done]):
+    words = run("plan", folder / "fit.nc", "--compute", "5.76e23", "--sizes", "7B,70B,700B").stdout
+    assert "70B\N{EN DASH}70B" not in words
+    assert " 70B " in words
+    money = run(
+        "plan", folder / "fit.nc", "--money", "1M", "--price", "2", "--peak", "989e12", "--mfu", "0.4"
+    ).stdout
+    assert "1M in the currency of --price" in " ".join(money.split())
+
+
 def test_without_a_budget_the_plan_is_the_cheapest_to_a_target(folder: Path, run: Callable[..., Done]):
     asked = ["plan", folder / "fit.nc", "--target", "2.0", "--sure", "0.9", "--served-tokens", "1T"]
     done = run(*asked, "--figure", folder / "target.svg", "--json")
@@ -213,11 +263,15 @@ def test_audit_has_a_row_a_model(folder: Path, run: Callable[..., Done]):
     assert list(rows) == ["LaMDA", "GPT-3", "Jurassic-1", "Gopher", "MT-NLG", "Chinchilla"]
     expected = audit(open_fit(folder / "fit.nc")).sel(plan="Gopher")
     assert rows["Gopher"]["regret"]["estimate"] == pytest.approx(float(expected["regret"].median()))
+    assert rows["Gopher"]["expected_regret"] == pytest.approx(float(expected["regret"].mean()))
     assert set(rows["Gopher"]["params_opt"]) == INTERVAL
     assert rows["Gopher"]["oversized"] == 1
     own = folder / "own.csv"
     own.write_text("name,params,tokens\nours,5B,140B\n")
     words = run("audit", folder / "fit.nc", own).stdout
+    plan_of_it = run("plan", folder / "fit.nc", "--params", "5B", "--tokens", "140B", "--json")
+    judged = json.loads(plan_of_it.stdout)["proposed"]
+    assert f"{100 * judged['expected_regret']:.3g} %" in words, "audit and plan give one statistic"
     assert "ours" in words
     assert "Gopher" not in words
 
@@ -259,6 +313,15 @@ def test_design_prints_the_pilot_runs_and_draws_them(folder: Path, run: Callable
     assert set(document["after"]["params_opt"]) == {"estimate", "low", "high"}
     words = run(*asked, "--sizes", "100M,300M,1B,3B", "--max-run", "4e20").stdout
     assert "3 pilot runs of" in words
+    assert "is the standard error of the simulation" in words
+    assert document["runs"][0]["lowered_by"]["error"] > 0
+    assert document["isoflop"]["excess"]["error"] > 0
+    assert 0 <= document["runs_worth"] <= 3
+    small = run("design", folder / "fit.nc", "--target", "5.76e23", "--pilot", "1e13", "--runs", "2").stdout
+    assert "x below" in small
+    assert "pilot runs outside the runs there are: 2 of 2 in compute, 2 of 2 in size" in " ".join(
+        small.split()
+    )
     assert "an IsoFLOP profile, would leave" in words
     allowed = run(
         "design", folder / "unconverged.nc", "--target", "1e23", "--pilot", "1e21", "--runs", "1",
@@ -309,7 +372,10 @@ def test_a_fit_that_did_not_converge_is_refused_or_marked(folder: Path, run: Cal
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "plan needs a budget (--compute, --gpus and --hours, or --money) or, without one, a --target"),
+        (
+            [],
+            "plan needs a budget (--compute, --gpus and --hours, or --money) or, without one, a --target or",
+        ),
         (
             ["--compute", "1e22", "--gpus", "8", "--hours", "10", "--peak", "1e15", "--mfu", "0.4"],
             "given 2 times",
@@ -324,6 +390,7 @@ def test_a_fit_that_did_not_converge_is_refused_or_marked(folder: Path, run: Cal
         (["--compute", "1e22", "--figure", "plan.jpg"], "no figure format '.jpg'"),
         (["--compute", "1e22", "--recipe", "web"], "does not tell recipes apart"),
         (["--compute", "1e22", "--weights", "1"], "weights tell several fits apart, and there is one"),
+        (["--compute", "1e22", "--scores", "a.json"], "--scores weigh several fits, by themselves"),
         (["--compute", "1e22", "--weights", "half"], "--weights 'half': 'half' is not a number"),
         (["--target", "1.2"], "no draw of the fit reaches it"),
     ],

@@ -66,8 +66,12 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"none\.toml: there is no such file; known: .*parametric"):
         load_spec(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="no such file; did you mean the model parametric"):
+        load_spec("parametric.toml")
+    with pytest.raises(InputError, match="cannot be read as a model spec"):
+        load_spec(tmp_path)
 
 
 def test_a_spec_is_returned_as_it_is():

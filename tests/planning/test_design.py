@@ -16,8 +16,9 @@ from bayes_scaling.errors import InputError, NotConvergedError
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.planning.choice import choose
 from bayes_scaling.planning.constraints import ANY_SIZE
+from bayes_scaling.planning.design import _worth_training
 from bayes_scaling.planning.exchange import exchange, greedy
-from bayes_scaling.planning.forecast import Moments, forecast, moments, truths
+from bayes_scaling.planning.forecast import Forecast, Moments, forecast, moments, truths
 from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.outcomes import Outcomes, outcomes
 from bayes_scaling.planning.pilots import Pilots, candidates, isoflop_grid
@@ -158,6 +159,70 @@ def test_the_proposal_spends_the_compute_and_keeps_its_promises(fit: xr.DataTree
     saved = float(proposed["expected_regret"][0] - proposed["expected_regret"][1])
     assert float(proposed["worth"]) == pytest.approx(saved * TARGET / PILOT)
     assert float(proposed["extrapolation"]) == pytest.approx(5760)
+
+
+def test_every_run_says_how_far_it_lies_from_the_runs_there_are(fit: xr.DataTree, proposed: xr.Dataset):
+    there = fit["constant_data"].dataset
+    for ending, own, of in (
+        ("", "compute", "flops"), ("_params", "params", "params"), ("_tokens", "tokens", "tokens")
+    ):  # fmt: skip
+        low, high = float(there[of].min()), float(there[of].max())
+        values = proposed[own]
+        expected = np.maximum(np.maximum(values / high, low / values), 1)
+        np.testing.assert_allclose(proposed[f"run_extrapolation{ending}"], expected)
+        assert (proposed[f"run_below_runs{ending}"] == (values < low)).all()
+    assert (proposed["run_extrapolation"] > 1).any()
+    small = design(fit, TARGET, 1e12, 2)
+    assert (small["run_extrapolation_params"] > 10).all()
+    assert small["run_below_runs_params"].all()
+
+
+def test_differences_have_the_error_of_their_simulation(fit: xr.DataTree, proposed: xr.Dataset):
+    """Each stage is of the same truths and noise, so that a step is known better than either end of it."""
+    np.testing.assert_allclose(proposed["lowered_by"][1:], -np.diff(proposed["regret_after"]), rtol=1e-9)
+    before = proposed["regret_after"][0] + proposed["lowered_by"][0]
+    assert float(before) == pytest.approx(float(proposed["expected_regret"][0]), rel=0.1)
+    assert (proposed["lowered_by_error"][1:] < proposed["regret_after_error"][1:]).all()
+    excess = float(proposed["isoflop_regret"] - proposed["regret_after"][-1])
+    assert float(proposed["isoflop_excess"]) == pytest.approx(excess)
+    surface = surface_of(fit).surface
+    # What other truths and other noise make of it lies within a few standard errors.
+    batch = Pilots(*(proposed[name].values for name in ("params", "tokens", "compute")))
+    expected = outcomes(fit, surface, batch)
+    decided = choose(Problem(surface), TARGET, ANY_SIZE)[0]
+    turned = np.random.default_rng(0).permutation(1000)
+    other = forecast(
+        truths(Problem(surface.at_draws(turned)), TARGET, decided),
+        Outcomes(expected.log_loss[:, turned], expected.variance[:, turned]),
+    )
+    error = float(proposed["regret_after_error"][-1])
+    assert abs(other.expected_regret - float(proposed["regret_after"][-1])) < 4 * error
+
+
+def test_so_many_runs_are_worth_it_as_save_what_they_cost():
+    rng = np.random.default_rng(3)
+    regret = rng.uniform(0, 0.02, 1000)
+    stages = [Forecast(share * regret, regret) for share in (1.0, 0.5, 0.4, 0.39)]
+    # At a target of 1 FLOP: half a per cent of it saved by the first run, 0.1 by the next, 0.01 by the third.
+    for cost, expected in ((5e-5, 3), (5e-4, 2), (4e-3, 1), (1e-2, 0)):
+        assert _worth_training(stages, np.full(3, cost), 1.0) == expected
+    noise = Forecast(stages[1].regret + rng.normal(-1e-5, 5e-3, 1000), regret)
+    assert _worth_training([stages[0], stages[1], noise], np.full(2, 1e-9), 1.0) == 1, "chance saves nothing"
+
+
+def test_the_isoflop_profile_keeps_the_same_limits(fit: xr.DataTree):
+    problem = Problem(surface_of(fit).surface)
+    sizes = np.array([1e8, 2e8, 4e8, 8e8, 1.6e9, 3.2e9])
+    grid = isoflop_grid(problem, PILOT, 8, 4.0, max_run=2e19, sizes=sizes)
+    assert set(grid.params) <= set(sizes)
+    np.testing.assert_allclose(grid.compute, 2e19)
+    free = isoflop_grid(problem, 8 * 2e19, 8, 4.0)
+    assert np.abs(np.log(grid.params / free.params)).max() < np.log(2) / 2 + 1e-9, "the nearest ones"
+    limited = design(fit, TARGET, PILOT, 3, sizes=sizes, max_run=2e19)
+    held = isoflop_grid(problem, PILOT, 3, 4.0, max_run=2e19, sizes=sizes)
+    surface = surface_of(fit).surface
+    known = truths(problem, TARGET, choose(problem, TARGET, ANY_SIZE)[0])
+    assert float(limited["isoflop_regret"]) == forecast(known, outcomes(fit, surface, held)).expected_regret
 
 
 def test_it_beats_other_batches_of_the_same_compute(fit: xr.DataTree, proposed: xr.Dataset):

@@ -217,7 +217,7 @@ def test_each_recipe_has_its_own_row(
 def test_plots_and_predictions_are_of_one_recipe(fits: dict[str, xr.DataTree]):
     profiles, law = (fits[name] for name in SPECS)
     for draw, fit in ((plot_profiles, profiles), (plot_law, law), (plot_optimum, law)):
-        with pytest.raises(InputError, match=r"of 2 recipes.*name it .*pile, c4"):
+        with pytest.raises(InputError, match=r"of 2 recipes.*name it .*'pile', 'c4'"):
             draw(fit)
     with pytest.raises(InputError, match="no recipe 'pil'; did you mean 'pile'"):
         plot_optimum(law, recipe="pil")

@@ -12,11 +12,12 @@ from scipy.optimize import minimize_scalar
 
 from bayes_scaling import optimum, plan, plan_to_target
 from bayes_scaling.errors import InputError, NotConvergedError
-from bayes_scaling.laws import chinchilla
+from bayes_scaling.laws import chinchilla, inverse
 from bayes_scaling.planning import problem as problem_module
 from bayes_scaling.planning.choice import best_size, size_grid
 from bayes_scaling.planning.constraints import allowed_sizes, limits
 from bayes_scaling.planning.law_surface import LawSurface
+from bayes_scaling.planning.plan import problem_of
 from bayes_scaling.planning.price import Price
 from bayes_scaling.planning.problem import Problem
 from bayes_scaling.planning.reference import prepared
@@ -274,14 +275,52 @@ def test_a_run_that_is_there_is_continued_where_that_is_better(uncertain: xr.Dat
         name: uncertain["posterior"][name].values.ravel() for name in BESIROGLU
     })  # fmt: skip
     np.testing.assert_allclose(good["recommended_loss"].values.ravel(), loss, rtol=1e-12)
-    assert float(good["recommended_expected_regret"]) < 0, "what was spent before is a gift"
+    assert float(good["recommended_expected_regret"]) < 1e-6, "nothing is better than to train it on"
+    assert (good["recommended_from_scratch"] > 1).all(), "what was spent before is a gift"
+    assert np.isnan(good["recommended_oversized"]), "its size is no choice"
     tiny = plan(uncertain, 1e23, spent_params=1e8, spent_tokens=1e12)
     assert not bool(tiny["recommended_continues"])
     assert float(tiny["continued_expected_regret"]) > float(tiny["recommended_expected_regret"])
+    law = {name: uncertain["posterior"][name].values.ravel() for name in BESIROGLU}
+    reached = chinchilla.loss(1e8, 1e12 + 1e23 / (6 * 1e8), **law)
+    least = inverse.least_compute(reached, **law, flops_per_param_token=6.0)
+    np.testing.assert_allclose(tiny["continued_from_scratch"].values.ravel(), least / 1e23, rtol=1e-9)
+    np.testing.assert_allclose(tiny["continued_regret"].values.ravel(), 1 - least / 1e23, rtol=1e-9)
     forbidden = plan(uncertain, 1e23, spent_params=4e10, spent_tokens=5e11, max_params=3e10)
     assert "continued_params" not in forbidden
     with pytest.raises(InputError, match="give both"):
         plan(uncertain, 1e23, spent_params=4e10)
+
+
+@pytest.mark.parametrize("more", [{}, {"served_tokens": 2e11}, {"unique_tokens": 2e11}, {"min_params": 1e10}])
+def test_a_run_that_is_there_is_one_of_the_plans_that_regret_is_against(uncertain: xr.DataTree, more: dict):
+    """By brute force: what it costs to reach a plan's loss, from scratch at its best or by training on."""
+    budget, size, spent = 1e23, 3e10, 2e11
+    decided = plan(uncertain, budget, spent_params=size, spent_tokens=spent, params=6e10, **more)
+    alone = plan(uncertain, budget, params=6e10, **more)
+    fitted = surface_of(uncertain)
+    problem = problem_of(fitted, **{name: more[name] for name in more if name.endswith("tokens")})
+    tokens = float(decided["proposed_tokens"])
+    loss = problem.loss(6e10, tokens)
+    steps = np.geomspace(1e7, 1e14, 20_000)[:, None]
+    enough = problem.loss(size, spent + steps) <= loss
+    trained_on = np.where(enough, problem.cost(size, steps), np.inf).min(axis=0)
+    expected = np.maximum(alone["proposed_regret"].values.ravel(), 1 - trained_on / budget)
+    np.testing.assert_allclose(decided["proposed_regret"].values.ravel(), expected, atol=2e-3)
+    for name in ("recommended", "continued", "proposed"):
+        assert (decided[f"{name}_regret"] > -1e-6).all()
+    assert float(decided["recommended_expected_regret"]) <= float(decided["proposed_expected_regret"])
+    assert float(decided["size_expected_regret"].min()) >= float(decided["recommended_expected_regret"])
+
+
+def test_a_whole_plan_is_judged_at_its_own_compute(uncertain: xr.DataTree):
+    for more in ({}, {"served_tokens": 1e12}):
+        own = plan(uncertain, params=7e10, tokens=1.4e12, **more)
+        cost = 6 * 7e10 * (1.4e12 + more.get("served_tokens", 0.0) / 3)
+        assert float(own["compute"]) == pytest.approx(cost)
+        xr.testing.assert_allclose(own, plan(uncertain, cost, params=7e10, tokens=1.4e12, **more))
+    with pytest.raises(InputError, match="needs compute, a budget in FLOPs, or params and tokens"):
+        plan(uncertain, params=7e10)
 
 
 def test_recipes_are_planned_for_one_at_a_time():
@@ -295,7 +334,7 @@ def test_recipes_are_planned_for_one_at_a_time():
         together = plan(both, 1e23, recipe=recipe)
         assert together.attrs["recipe"] == recipe
         xr.testing.assert_allclose(together, alone)
-    with pytest.raises(InputError, match=r"2 recipes, and a plan is for one.*they are web, code"):
+    with pytest.raises(InputError, match=r"2 recipes, and a plan is for one.*they are 'web', 'code'"):
         plan(both, 1e23)
     with pytest.raises(InputError, match="no recipe 'wed'; did you mean 'web'"):
         plan(both, 1e23, recipe="wed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import xarray as xr
 from handmade_fits import BESIROGLU, frontier_draws, handmade_fit, law_draws
 from scipy.optimize import minimize_scalar
 
-from bayes_scaling import optimum, plan, predict
+from bayes_scaling import compare, optimum, plan, predict
+from bayes_scaling.errors import RunsWarning
 from bayes_scaling.laws import chinchilla
-from bayes_scaling.planning.law_surface import LawSurface
-from bayes_scaling.planning.price import Price, price_of
+from bayes_scaling.planning.law_surface import LawSurface, optima_of_laws
+from bayes_scaling.planning.price import Price, price_of, price_of_runs
 from bayes_scaling.planning.surface import surface_of
 
 RISING = Price(level=3.6, rise=0.58, middle=2.4e8, power=1.4)
@@ -124,6 +126,43 @@ def test_a_law_is_spent_at_the_k_of_each_size(price: Price):
         wasted = surface.regret(3 * params, compute / price.compute(3 * params, 1.0)).item()
         assert wasted == pytest.approx(1 - surface.least_compute(worse).item() / compute, rel=1e-9)
     assert np.isinf(surface.least_compute(BESIROGLU["E"]))
+
+
+def test_resampled_laws_are_spent_at_the_k_of_each_size():
+    laws = xr.Dataset({name: ("resample", np.array([value, np.nan])) for name, value in BESIROGLU.items()})
+    compute = xr.DataArray([1e20, 1e24], dims="compute", coords={"compute": [1e20, 1e24]})
+    found = optima_of_laws(laws, compute, RISING)
+    surface = LawSurface({name: np.array([value]) for name, value in BESIROGLU.items()}, RISING)
+    for i, budget in enumerate((1e20, 1e24)):
+        for name, value in zip(
+            ("params_opt", "tokens_opt", "loss_opt"), surface.optimum(budget), strict=True
+        ):
+            assert float(found[name][{"resample": 0, "compute": i}]) == pytest.approx(value.item(), rel=1e-12)
+    assert found.isel(resample=1).isnull().to_array().all()
+
+
+def test_approach_3_spends_at_the_k_of_each_size_where_that_drifts():
+    """Runs of a law without noise: the approach and a posterior of that law have one answer."""
+    params, tokens = (grid.ravel() for grid in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 1e10, 5e10, 2e11]))
+    runs = pd.DataFrame(
+        {
+            "params": params,
+            "tokens": tokens,
+            "flops": RISING.compute(params, tokens),
+            "loss": chinchilla.loss(params, tokens, **BESIROGLU),
+        }
+    )
+    price = price_of_runs(runs)
+    assert price.rise == pytest.approx(RISING.rise, rel=0.3), "there is something to go by"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunsWarning)
+        found = compare(runs, 1e24, resamples=20, progress=False).sel(estimator="approach-3", compute=1e24)
+    expected = LawSurface({name: np.array([value]) for name, value in BESIROGLU.items()}, price).optimum(1e24)
+    for name, value in zip(("params_opt", "tokens_opt"), expected, strict=False):
+        assert float(found[name].sel(statistic="estimate")) == pytest.approx(value.item(), rel=1e-3)
+    said = found.sel(statistic="estimate")
+    spent = price.compute(float(said["params_opt"]), float(said["tokens_opt"]))
+    assert spent == pytest.approx(1e24, rel=1e-9)
 
 
 def with_own_flops(fit: xr.DataTree) -> xr.DataTree:

@@ -8,9 +8,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from handmade_fits import handmade_fit, law_draws
 
-from bayes_scaling import interval, optimum, plot_frontier, plot_optimum
+from bayes_scaling import interval, load_spec, optimum, plot_frontier, plot_optimum
 from bayes_scaling.errors import InputError, NotConvergedError
+from bayes_scaling.plots.axes import legend_below
 from bayes_scaling.plots.frontier import profile_minima
 from bayes_scaling.sampling.artefact import label_fit
 
@@ -225,3 +227,48 @@ def test_one_recipe_can_be_drawn_by_itself(recipes_fit: xr.DataTree):
     assert words[0] == "90 % interval of one more budget's minimum"
     with pytest.raises(InputError, match="no recipe 'piles'; did you mean 'pile'"):
         plot_frontier(recipes_fit, recipe="piles")
+
+
+def test_budgets_asked_for_are_marked_for_each_recipe_and_reached(recipes_fit: xr.DataTree):
+    ax = plot_frontier(recipes_fit, [1e16, 1e25])
+    assert len(ax.containers) == 4, "marks and minima of two recipes"
+    for i, name in enumerate(("c4", "pile")):
+        points = ax.containers[2 * i + 1].lines[0]
+        np.testing.assert_allclose(points.get_xdata(), [1e16, 1e25], rtol=0.1)
+        draws = recipes_fit["posterior"].dataset.sel(recipe=name)
+        for budget, size in zip((1e16, 1e25), points.get_ydata(), strict=True):
+            own = (draws["params_coefficient"] * budget ** draws["a"]).median()
+            assert size == pytest.approx(float(own))
+    drawn = np.concatenate([line.get_xdata() for line in ax.lines if len(line.get_xdata()) > 2])
+    assert (drawn.min(), drawn.max()) == (1e16, 1e25)
+
+
+def test_a_new_recipe_is_drawn_where_it_is_asked_for():
+    one, other = law_draws(100, seed=1), law_draws(100, seed=2)
+    noise = {"sigma": 0.005, "nu": 4.0, "sigma_growth": 0.0}
+    draws = {name: np.stack([one[name], other[name]], axis=-1) for name in one} | noise
+    share = np.full((100, 2), 0.5)
+    pooled = {"params_share": share, "loss_ratio": 1.0 + 0 * share, "irreducible": 0.7 + 0 * share}
+    fit = handmade_fit({**draws, **pooled}, recipes=("web", "code"), spec="parametric-recipes")
+    posterior = fit["posterior"].to_dataset()
+    for name in load_spec("parametric-recipes").pooling:
+        posterior[f"{name}_typical"] = posterior[name].mean("recipe")
+        posterior[f"{name}_spread"] = posterior[f"{name}_typical"] * 0 + 0.1
+    fit["posterior"] = xr.DataTree(posterior)
+    ax = plot_frontier(fit, [1e22], new_recipe=True)
+    line = next(line for line in ax.lines if line.get_label() == "a new recipe")
+    expected = optimum(fit, line.get_xdata(), new_recipe=True)["params_opt"].median(("chain", "draw"))
+    np.testing.assert_allclose(line.get_ydata(), expected)
+    assert len(ax.containers) == 3, "web, code and the new one"
+
+
+def test_long_names_of_recipes_stay_within_the_figure():
+    names = tuple(f"rw|hp=tuned|warmup=short|decay=chinchilla|count=standard|loss=val, {i}" for i in range(4))
+    draws = {name: np.stack([values] * 4, axis=-1) for name, values in law_draws(20).items()}
+    ax = plot_frontier(handmade_fit(draws, recipes=names))
+    ax.figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= ax.figure.bbox.x1
+    assert box.y0 >= 0
+    assert legend_below(["a"] * 30, 7.0)[1] > 5

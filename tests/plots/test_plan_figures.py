@@ -16,6 +16,7 @@ from bayes_scaling import (
     plot_audit,
     plot_design,
     plot_plan,
+    plot_plans,
     plot_target,
 )
 from bayes_scaling.errors import InputError
@@ -35,7 +36,7 @@ def uncertain() -> xr.DataTree:
 
 @pytest.fixture(scope="module")
 def decision(uncertain: xr.DataTree) -> xr.Dataset:
-    return plan(uncertain, 5.76e23, params=2.8e11, spent_params=4e10, spent_tokens=5e11)
+    return plan(uncertain, 5.76e23, params=2.8e11, spent_params=4e10, spent_tokens=1e10)
 
 
 def test_the_regret_of_every_size_is_drawn_and_the_region_shaded(decision: xr.Dataset):
@@ -142,5 +143,33 @@ def test_every_plan_is_marked_at_its_own_compute(uncertain: xr.DataTree, quantit
     assert band.get_paths()[0].vertices[:, 0].max() > float(audited["compute"].max())
     with pytest.raises(InputError, match="no 'tokens_per_param' to mark"):
         plot_audit(uncertain, audited, quantity="tokens_per_param")
-    with pytest.raises(InputError, match="takes what audit returns"):
+    with pytest.raises(InputError, match="takes what audit or plan returns"):
         plot_audit(uncertain, optimum(uncertain, 1e22))
+
+
+def test_a_decision_is_drawn_with_every_plan_in_four_panels(uncertain: xr.DataTree, decision: xr.Dataset):
+    panels = plot_plans(uncertain, decision)
+    assert len(panels) == 4
+    assert "regret" in panels[0].get_ylabel()
+    for ax, key in zip(panels[1:], ("params", "tokens", "loss"), strict=True):
+        written = {text.get_text(): text.xy for text in ax.texts}
+        names = {"recommended", "proposed"} | (
+            set() if bool(decision["recommended_continues"]) else {"continued"}
+        )
+        assert set(written) == names
+        for name, at in written.items():
+            value = float(decision[f"{name}_{key}"].median())
+            assert at == pytest.approx((float(decision[f"{name}_compute"]), value))
+    assert len(plot_plans(uncertain, audit(uncertain))) == 3
+    with pytest.raises(InputError, match="takes what audit or plan returns"):
+        plot_plans(uncertain, optimum(uncertain, 1e22))
+
+
+def test_a_plan_from_several_fits_lies_among_the_line_of_each(uncertain: xr.DataTree):
+    other = handmade_fit(law_draws(200, seed=2))
+    both = plan([uncertain, other], 1e23, weights=[0.5, 0.5], params=1e10)
+    ax = plot_plans([uncertain, other], both)[1]
+    for name, fit in (("handmade", uncertain), ("handmade (2)", other)):
+        line = next(line for line in ax.lines if line.get_label() == name)
+        expected = optimum(fit, line.get_xdata())["params_opt"].median(("chain", "draw"))
+        np.testing.assert_allclose(line.get_ydata(), expected)
