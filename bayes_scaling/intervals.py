@@ -40,6 +40,9 @@ def interval[Draws: (xr.DataArray, xr.Dataset)](draws: Draws, prob: float = PROB
     check_prob(prob)
     dims = ("chain", "draw")
     tail = (1 - prob) / 2
+    if isinstance(draws, xr.Dataset):
+        # What is so or not, such as below_runs of an optimum, has no quantiles.
+        draws = draws.assign({name: each.astype(float) for name, each in draws.items() if each.dtype == bool})
     quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims, skipna=False).rename(quantile="statistic")
     parts = [quantiles.drop_vars("statistic"), draws.mean(dims, skipna=False), draws.std(dims, skipna=False)]
     every: Any = {"data_vars": "all"} if isinstance(draws, xr.Dataset) else {}

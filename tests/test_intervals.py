@@ -26,6 +26,11 @@ def test_other_dims_and_several_quantities_are_kept():
     assert summary["y"].dims == ("statistic",)
 
 
+def test_what_is_so_or_not_becomes_a_number():
+    draws = xr.Dataset({"x": (("chain", "draw"), np.ones((2, 5))), "below": ("compute", [True, False])})
+    assert interval(draws)["below"].sel(statistic="estimate").values.tolist() == [1.0, 0.0]
+
+
 def test_a_draw_that_is_no_number_is_not_passed_over():
     draws = xr.DataArray([[1.0, 2.0, np.nan, 3.0]], dims=("chain", "draw"))
     assert np.isnan(interval(draws)).all()

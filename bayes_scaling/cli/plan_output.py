@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayes_scaling.cli.extrapolation import format_factor, outside_rows
+from bayes_scaling.cli.extrapolation import outside_rows
 from bayes_scaling.cli.output import (
     console,
     format_interval,
@@ -14,7 +14,7 @@ from bayes_scaling.cli.output import (
     say_of_budget,
     warn_of_extrapolation,
 )
-from bayes_scaling.quantities import format_flops, format_quantity, format_share
+from bayes_scaling.quantities import format_factor, format_flops, format_quantity, format_share
 
 
 def print_plan(document: dict[str, Any]) -> None:

@@ -83,7 +83,8 @@ def test_optimum_prints_the_posterior_at_each_budget(fit_nc: Path):
     assert [row["compute"] for row in document["optima"]] == [5.76e23, 1e22]
     row = document["optima"][0]
     assert set(row) == {
-        "compute", "params_opt", "tokens_opt", "tokens_per_param", "loss_opt", "extrapolation"
+        "compute", "params_opt", "tokens_opt", "tokens_per_param", "loss_opt", "extrapolation",
+        "below_runs",
     }  # fmt: skip
     assert row["extrapolation"] == pytest.approx(576)
     expected = optimum(open_fit(fit_nc), 5.76e23)["params_opt"]
@@ -222,7 +223,8 @@ def test_compare_prints_every_method_with_its_intervals(runs_csv: Path, fit_nc: 
         assert row["a"]["low"] < row["a"]["estimate"] < row["a"]["high"]
         assert set(row["a"]) == set(row["optima"][0]["loss_opt"]) == INTERVAL
         assert set(row["optima"][0]) == {
-            "compute", "params_opt", "tokens_opt", "tokens_per_param", "loss_opt", "extrapolation", "misspent"
+            "compute", "params_opt", "tokens_opt", "tokens_per_param", "loss_opt", "extrapolation",
+            "below_runs", "misspent",
         }  # fmt: skip
         assert set(row["optima"][0]["misspent"]) == set(methods)
     assert methods["approach-3"]["resamples"] == 50
