@@ -42,6 +42,7 @@ _HOME = {
     "calibrate": "checks.calibrate",
     "check": "checks.check",
     "backtest": "checks.backtest",
+    "learn_discrepancy": "checks.learned",
     "residuals": "checks.residuals",
     "write_report": "report.write",
     "interval": "intervals",

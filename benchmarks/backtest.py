@@ -8,7 +8,7 @@ the other studies alone: a population of slopes for the log loss and one for log
 recipe and method, the coverage of the 90 % intervals and their interval score in log loss; then the decision:
 how often the interval of N_opt, with the error of the minimum itself, holds the minimum of a held-out IsoFLOP
 profile, and the regret of following the median. At the end stands the population over all studies, which
-planning/discrepancy.py ships.
+models/discrepancy.py ships.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from bayes_scaling import load_spec
 from bayes_scaling.checks.backtest import predict_folds, score_folds
 from bayes_scaling.checks.predicted import Predicted, shown_slopes
 from bayes_scaling.checks.scores import kernel_width
-from bayes_scaling.planning.discrepancy import Population, Seen, expected_slope
+from bayes_scaling.models.discrepancy import Population
+from bayes_scaling.planning.discrepancy import Seen, expected_slope
 
 START = {"loss": Population(0.0, 0.04, 0.7, 0.5, 1.0), "params": Population(0.0, 0.1, 0.7, 0.0, 0.01)}
 """Where the search for a population begins, and what it is weakly held to."""

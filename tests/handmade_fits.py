@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from scipy.optimize import minimize
 
 from bayes_scaling.errors import RunsWarning
 from bayes_scaling.models.build import runs_of_model
-from bayes_scaling.models.spec import load_spec, spec_to_dict
+from bayes_scaling.models.spec import Spec, load_spec, spec_to_dict
 from bayes_scaling.runs.check import data_hash
 from bayes_scaling.sampling.artefact import label_fit
 from bayes_scaling.sampling.observed import constant_data
@@ -31,8 +32,12 @@ def handmade_fit(
     converged: bool = True,
     recipes: tuple[str, ...] = (),
     spec: str | None = None,
+    discrepancy: bool = False,
 ) -> xr.DataTree:
-    """A fit with these draws, of one chain; arrays by draw, or by draw and recipe."""
+    """A fit with these draws, of one chain; arrays by draw, or by draw and recipe.
+
+    It leaves its law beyond the runs, as its spec has it, only if that is asked for.
+    """
     dims = ("chain", "draw", "recipe") if recipes else ("chain", "draw")
     arrays = {name: np.asarray(values, dtype=float) for name, values in draws.items()}
     shape = np.broadcast_shapes(*(values.shape for values in arrays.values()), (1,))
@@ -58,7 +63,7 @@ def handmade_fit(
         "verdict": {"converged": converged, "problems": [] if converged else ["it was made so"]},
     }
     if spec is not None:
-        facts["spec"] = spec_to_dict(load_spec(spec))
+        facts["spec"] = spec_to_dict(load_spec(spec) if discrepancy else law_alone(spec))
     return label_fit(
         {
             "posterior": posterior,
@@ -68,6 +73,11 @@ def handmade_fit(
         },
         facts,
     )
+
+
+def law_alone(spec: str) -> Spec:
+    """A spec that ships, without what it says of losses beyond the runs."""
+    return replace(load_spec(spec), discrepancy=None)
 
 
 def point_fit(**changes: float) -> xr.DataTree:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,9 @@ from bayes_scaling.checks.minima import minima
 from bayes_scaling.checks.predicted import Predicted, shown_slopes
 from bayes_scaling.checks.scored import scored
 from bayes_scaling.executor import run_tasks
+from bayes_scaling.models.discrepancy import LOSS_SLOPES, PARAMS_SLOPES, Population
 from bayes_scaling.models.spec import Spec, load_spec, spec_to_dict
-from bayes_scaling.planning.discrepancy import (
-    LOSS_SLOPES,
-    PARAMS_SLOPES,
-    Population,
-    Slope,
-    expected_slope,
-)
+from bayes_scaling.planning.discrepancy import Slope, expected_slope
 from bayes_scaling.runs.check import check_runs
 
 if TYPE_CHECKING:
@@ -43,8 +39,8 @@ def backtest(
     spec: str | Path | Spec = "parametric",
     *,
     cuts: Sequence[float] | None = None,
-    loss_slopes: Population = LOSS_SLOPES,
-    params_slopes: Population = PARAMS_SLOPES,
+    loss_slopes: Population | None = None,
+    params_slopes: Population | None = None,
     seed: int = 0,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -61,9 +57,9 @@ def backtest(
         Name of a model spec, path of a TOML file, or a Spec; each recipe is fitted by itself.
     cuts : sequence of float, optional
         In FLOPs; unless given as `folds` chooses them.
-    loss_slopes, params_slopes : Population
+    loss_slopes, params_slopes : Population, optional
         What deviations of the log loss and of log N_opt are expected beyond the runs before the study has
-        shown its own.
+        shown its own; as the spec has it, or the published ones if it has none.
     seed : int
         Of the fits and the resamples.
     workers, scheduler, results : optional
@@ -102,7 +98,13 @@ def backtest(
         runs, spec, cuts=cuts, seed=seed, workers=workers, scheduler=scheduler, results=results,
         progress=progress,
     )  # fmt: skip
-    return score_folds(study, spec.name, loss_slopes, params_slopes)
+    said = spec.discrepancy
+    return score_folds(
+        study,
+        spec.name,
+        loss_slopes or (said.loss if said else LOSS_SLOPES),
+        params_slopes or (said.params if said else PARAMS_SLOPES),
+    )
 
 
 def predict_folds(
@@ -115,6 +117,7 @@ def predict_folds(
     scheduler: str | None = None,
     results: str | Path | None = None,
     progress: bool | None = None,
+    peers: bool = True,
 ) -> list[Predicted]:
     """Fit every fold by every method: all of `backtest` that takes time.
 
@@ -122,6 +125,8 @@ def predict_folds(
     ----------
     runs, spec, cuts, seed, workers, scheduler, results, progress
         As for `backtest`.
+    peers : bool
+        Let approach 3, and the package simple-scaling-laws where it is installed, predict too.
 
     Returns
     -------
@@ -134,7 +139,7 @@ def predict_folds(
     study = [
         Predicted(fold, [each for each in least[fold.recipe] if each.budget > fold.cut]) for fold in every
     ]
-    asked = [(each, method) for each in study for method in _methods(each.fold)]
+    asked = [(each, method) for each in study for method in _methods(each.fold, peers)]
     found = run_tasks(
         predict_fold,
         [_task(each, method, spec, seed) for each, method in asked],
@@ -187,11 +192,11 @@ def score_folds(
     return scored([each for each in study if each.fold.scored], expected, model)
 
 
-def _methods(fold: Fold) -> tuple[str, ...]:
-    if not fold.scored:
+def _methods(fold: Fold, peers: bool) -> tuple[str, ...]:
+    if not (fold.scored and peers):
         return (POSTERIOR,)
-    peers = (simple_scaling_laws.NAME,) if simple_scaling_laws.is_installed() else ()
-    return (POSTERIOR, APPROACH_3, *peers)
+    package = (simple_scaling_laws.NAME,) if simple_scaling_laws.is_installed() else ()
+    return (POSTERIOR, APPROACH_3, *package)
 
 
 def _task(part: Predicted, method: str, spec: Spec, seed: int) -> dict[str, Any]:
@@ -206,6 +211,7 @@ def _task(part: Predicted, method: str, spec: Spec, seed: int) -> dict[str, Any]
         "seed": seed,
     }
     if method == POSTERIOR:
-        task |= {"spec": spec_to_dict(spec), "sampling": _SAMPLING}
+        # What lies beyond the runs is added to a fit's predictions, not sampled.
+        task |= {"spec": spec_to_dict(replace(spec, discrepancy=None)), "sampling": _SAMPLING}
     made_of = hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()[:16]
     return {"key": f"backtest {made_of}", **task}

@@ -103,17 +103,20 @@ def _posterior(runs: pd.DataFrame, task: Mapping[str, Any]) -> dict[str, Any]:
     )
     planned = task["planned"]
     with np.errstate(all="ignore"):
-        loss = predict(fit, **planned, allow_unconverged=True)["loss"]
+        loss = predict(fit, **planned, discrepancy=False, allow_unconverged=True)["loss"]
         log_loss = np.log(_by_draw(loss, "plan"))
         cut = float(runs["flops"].max())
         frontier = np.log(
-            _by_draw(optimum(fit, [cut, 10 * cut], allow_unconverged=True)["loss_opt"], "compute")
+            _by_draw(
+                optimum(fit, [cut, 10 * cut], discrepancy=False, allow_unconverged=True)["loss_opt"],
+                "compute",
+            )
         )
         log_params = np.empty((len(log_loss), 0))
         if task["budgets"]:
             new = spec.law != "chinchilla"
-            best = optimum(fit, task["budgets"], new_budget=new, allow_unconverged=True)["params_opt"]
-            log_params = np.log(_by_draw(best, "compute"))
+            best = optimum(fit, task["budgets"], new_budget=new, discrepancy=False, allow_unconverged=True)
+            log_params = np.log(_by_draw(best["params_opt"], "compute"))
     return {
         "predictions": {spec.name: _prediction(log_loss, log_params, frontier[:, 0] - frontier[:, 1])},
         "rhat": verdict.rhat_max,

@@ -11,7 +11,7 @@ import numpy as np
 from bayes_scaling.checks.folds import Fold
 from bayes_scaling.checks.minima import Minimum
 from bayes_scaling.checks.slopes import seen_slope
-from bayes_scaling.planning.discrepancy import Seen, Slope, decades_beyond
+from bayes_scaling.planning.discrepancy import KEPT, Seen, Slope, decades_beyond, log_deviation
 
 type Array = np.ndarray[Any, Any]
 
@@ -94,7 +94,11 @@ class Predicted:
         return log_params + np.array(errors).reshape(log_params.shape)
 
     def deviate(self, method: str, name: str, loss: Slope, params: Slope) -> None:
-        """Add a method that predicts as another does, and deviates beyond the cut by slopes as expected."""
+        """Add a method that predicts as another does, and deviates beyond the cut by slopes as expected.
+
+        As planning deviates, but for two things that the kept draws do not tell: the frontier is taken to
+        gain in each decade what it gains in the first, and no run's loss moves with N_opt.
+        """
         if method not in self.by_method:
             return
         rng = np.random.default_rng(_SEED)
@@ -103,12 +107,19 @@ class Predicted:
             np.repeat(values, _SLOPES_A_DRAW, axis=-1)
             for values in (draws.log_loss, draws.log_params, draws.fall)
         )
-        # More compute, spent best, never makes a model worse: no slope takes back what the law gains.
-        of_loss, of_params = loss.draws(len(fall), rng, below=fall), params.draws(len(fall), rng)
+        of_loss, of_params = loss.draws(len(fall), rng), params.draws(len(fall), rng)
+        bends = of_loss > (1 - KEPT) * fall
+        bend, gain_at_bend = (np.where(bends, 0.0, np.inf) for _ in range(2))
+
+        def away(decades: Array) -> Array:
+            # Where no fall is told there is no bend, and nothing is asked of it.
+            gain = decades * np.where(bends, fall, 0.0)
+            return np.asarray(log_deviation(of_loss, decades, bend, gain, gain_at_bend))
+
         self.by_method[name] = Draws(
-            log_loss + self.decades[:, None] * of_loss,
+            log_loss + away(self.decades[:, None]),
             log_params + self.decades_of_minima[:, None] * of_params,
-            fall - of_loss,
+            fall - away(np.array(1.0)),
         )
         self.converged[name] = self.converged[method]
 

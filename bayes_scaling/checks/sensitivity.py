@@ -47,7 +47,7 @@ def prior_sensitivity(fit: xr.DataTree, compute: float) -> Sensitivity:
     fit : DataTree
         From `fit` or `open_fit`, with its log likelihood.
     compute : float
-        Budget in FLOPs at which N_opt and loss_opt are.
+        Budget in FLOPs at which N_opt and loss_opt are, by the law alone.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def prior_sensitivity(fit: xr.DataTree, compute: float) -> Sensitivity:
     facts = fit_facts(fit)
     density = fit["log_likelihood"].dataset["loss"]
     draws = fit["posterior"].dataset
-    optima = optimum(fit, compute, allow_unconverged=True).isel(compute=0, drop=True)
+    optima = optimum(fit, compute, discrepancy=False, allow_unconverged=True).isel(compute=0, drop=True)
     quantities = draws[[name for name in LAW if name in draws]].assign(
         a=optima["a"], N_opt=np.log(optima["params_opt"]), loss_opt=optima["loss_opt"]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ def audit(
         ),
     ] = None,
     recipe: options.Recipe = None,
+    law_only: options.LawOnly = False,
     prob: options.Prob = options.DEFAULT_PROB,
     allow_unconverged: options.AllowUnconverged = False,
     figure: options.Figure = None,
@@ -36,20 +37,21 @@ def audit(
     from bayes_scaling.planning.audit import audit as judge
     from bayes_scaling.planning.audit import published_models, read_models
     from bayes_scaling.plots.axes import check_figure, save_figure
-    from bayes_scaling.sampling.artefact import open_fit
+    from bayes_scaling.sampling.artefact import PLANNED, open_fit
 
     check_prob(prob)
     if figure is not None:
         check_figure(figure)
     drawn = () if figure is None else ("observed_data",)
-    fitted = open_fit(fit, groups=("posterior", "constant_data", *drawn))
+    fitted = open_fit(fit, groups=(*PLANNED, *drawn))
+    carried: dict[str, Any] = {"discrepancy": not law_only, "allow_unconverged": allow_unconverged}
     models = published_models() if table is None else read_models(table)
-    audited = judge(fitted, models, recipe=recipe, allow_unconverged=allow_unconverged)
+    audited = judge(fitted, models, recipe=recipe, **carried)
     document = audit_document(audited, prob)
     if figure is not None:
         from bayes_scaling.plots.audit import plot_plans
 
-        drawn_axes = plot_plans(fitted, audited, prob=prob, allow_unconverged=allow_unconverged)
+        drawn_axes = plot_plans(fitted, audited, prob=prob, **carried)
         save_figure(drawn_axes[0], figure)
     (print_json if json else print_audit)(document)
     if not document["converged"]:

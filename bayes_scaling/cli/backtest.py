@@ -150,6 +150,7 @@ def _by_prob(coverage: xr.DataArray) -> dict[str, float]:
 
 def _print(document: dict[str, Any]) -> None:
     from bayes_scaling.cli.output import console, format_plain, note, print_table
+    from bayes_scaling.planning.deviations import slopes_in_words
     from bayes_scaling.quantities import format_flops
 
     def score(each: dict[str, Any]) -> list[str]:
@@ -180,12 +181,8 @@ def _print(document: dict[str, Any]) -> None:
     say = console().print
     for each in document["slopes"]:
         of = f"{each['recipe']}: " if several else ""
-        loss, params = each["loss"], each["params"]
-        say(
-            f"{of}beyond all the runs expect the loss to leave the law by {100 * loss['mean']:+.1f} "
-            f"\N{PLUS-MINUS SIGN} {100 * loss['sd']:.1f} % a decade of compute, and N_opt by "
-            f"{100 * params['mean']:+.0f} \N{PLUS-MINUS SIGN} {100 * params['sd']:.0f} %"
-        )
+        moments = [(each[kind]["mean"], each[kind]["sd"]) for kind in ("loss", "params")]
+        say(f"{of}beyond all the runs expect that {slopes_in_words(*moments)}")
     for row in document["rows"]:
         where = f"{row['recipe'] + ', ' if several else ''}cut at {format_flops(row['cut'])}: {row['method']}"
         if row["reason"]:

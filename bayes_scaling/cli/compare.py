@@ -75,6 +75,7 @@ def compare(
     seed: options.Seed = 0,
     workers: Annotated[int, typer.Option(help="Threads for bootstraps, and chains at the same time.")] = 2,
     prob: options.Prob = options.DEFAULT_PROB,
+    law_only: options.LawOnly = False,
     allow_unconverged: options.AllowUnconverged = False,
     figure: options.Figure = None,
     json: options.Json = False,
@@ -96,7 +97,7 @@ def compare(
     from bayes_scaling.planning.optimum import check_budgets, default_budgets
     from bayes_scaling.planning.ranking import rank_models
     from bayes_scaling.plots.axes import check_figure, save_figure
-    from bayes_scaling.sampling.artefact import fit_facts, open_fit, require_converged
+    from bayes_scaling.sampling.artefact import PLANNED, fit_facts, open_fit, require_converged
 
     # Whatever can be refused is refused before the sampling, not after it.
     check_prob(prob)
@@ -110,7 +111,7 @@ def compare(
         raise InputError("--no-posterior leaves out what --model and --fit ask for; give one or the other")
     # Models that describe the same runs are ranked, by every draw's density of every loss: most of a file.
     ranked = ("observed_data", "log_likelihood") if len(fit or []) + len(model or []) > 1 else ()
-    fits = [open_fit(path, groups=("posterior", "constant_data", *ranked)) for path in fit or []]
+    fits = [open_fit(path, groups=(*PLANNED, *ranked)) for path in fit or []]
     for saved in fits:
         require_converged(saved, allow_unconverged=allow_unconverged)
     table = options.load_table(runs, columns, where, scale, params_count, loss_unit)
@@ -151,6 +152,7 @@ def compare(
         within=within,
         seed=seed,
         workers=workers,
+        discrepancy=not law_only,
         allow_unconverged=True,
     )
     if not comparison["available"].any():

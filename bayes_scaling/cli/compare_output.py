@@ -80,6 +80,11 @@ def print_compare(document: dict[str, Any]) -> None:
     for sentence in _gravest(document) or agreed:
         say(sentence, style="bold")
     warn_of_extrapolation([at for method in methods for at in method["optima"]])
+    if any(method["discrepancy"] for method in methods):
+        say(
+            "beyond the runs only posteriors carry that their law may fail; the approaches and what is "
+            "published do not"
+        )
     for method in methods:
         if not method["converged"]:
             say(f"{_whose(method)} is from a fit that is NOT converged", style="bold red")
@@ -105,7 +110,8 @@ def _notes(methods: list[dict[str, Any]]) -> list[str]:
         if method["resamples"]:
             failed = f", {method['failed']} of which gave no estimate" if method["failed"] else ""
             told.append(f"{method['resamples']} resamples{failed}")
-        for each in [*told, *method["notes"]]:
+        carried = [f"beyond the runs {words}" for words in method["discrepancy"]]
+        for each in [*told, *method["notes"], *carried]:
             said.setdefault(name, {}).setdefault(each, []).append(recipe)
     lines = []
     for name, notes in said.items():

@@ -119,6 +119,10 @@ def print_design(document: dict[str, Any]) -> None:
     say("the interval after is of typical width, about the median of today: where it will lie is not known")
     say_of_budget(document)
     _say_of_runs_outside(runs)
+    say(
+        "all of this is by the law alone, without the discrepancy that `optimum` and `plan` carry beyond the "
+        "runs"
+    )
     warn_of_extrapolation([document])
     if not document["converged"]:
         say("from a fit that is NOT converged", style="bold red")

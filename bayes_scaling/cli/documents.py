@@ -60,6 +60,7 @@ def compare_document(comparison: xr.Dataset, ranking: pd.DataFrame | None = None
                 "prob": float(one["prob"]),
                 "reason": str(one["reason"].item()),
                 "notes": str(one["notes"].item()).splitlines(),
+                "discrepancy": str(one["discrepancy"].item()).splitlines(),
                 **{count: int(one[count]) for count in ("runs", "resamples", "failed")},
                 **{power: interval_dict(one[power]) if available else None for power in ("a", "b")},
                 "optima": [
@@ -120,6 +121,7 @@ def optimum_document(optima: xr.Dataset, prob: float) -> dict[str, Any]:
         "prob": prob,
         "model": optima.attrs["model"],
         "converged": bool(optima.attrs["converged"]),
+        "discrepancy": optima.attrs["discrepancy"].splitlines(),
     }
     if optima.attrs.get("new_recipe"):
         unknown = [name for name in optima.attrs["loss_unknown"].split(", ") if name]

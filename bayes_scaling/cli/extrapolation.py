@@ -59,7 +59,9 @@ def outside_rows(plans: list[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def extrapolation_of(answers: list[dict[str, Any]], names: list[str] | None = None) -> tuple[str, bool]:
+def extrapolation_of(
+    answers: list[dict[str, Any]], names: list[str] | None = None, *, carried: bool = False
+) -> tuple[str, bool]:
     """Say by what factors answers lie outside the runs, in compute and, where known, in size and tokens.
 
     Parameters
@@ -68,6 +70,8 @@ def extrapolation_of(answers: list[dict[str, Any]], names: list[str] | None = No
         With the keys of `outside_of`.
     names : list of str, optional
         What the answers are called.
+    carried : bool
+        Whether their intervals carry that the law may fail beyond the runs.
 
     Returns
     -------
@@ -92,11 +96,12 @@ def extrapolation_of(answers: list[dict[str, Any]], names: list[str] | None = No
     }
     guesses = [i for i, words in far.items() if words]
     if not guesses:
-        return f"{said}: the intervals hold if the law holds out there", False
+        hold = "carry that the law may fail out there" if carried else "hold if the law holds out there"
+        return f"{said}: the intervals {hold}", False
     what = " and ".join(words for words in SIDES if any(words in far[i] for i in guesses))
     whose = f" ({' and '.join(names[i] for i in guesses)})" if names and len(guesses) < len(answers) else ""
     return (
         f"{said}: in {what} THIS IS A GUESS{whose}, for no law has been tested so far from its runs; the "
-        "intervals do not cover that it may fail",
+        f"intervals {'carry what is known of how' if carried else 'do not cover that'} it may fail",
         True,
     )

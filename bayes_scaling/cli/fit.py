@@ -29,6 +29,13 @@ def fit(
     compute: Annotated[
         list[str] | None, typer.Option(help="Also give the optimum at these budgets in FLOPs: 5.76e23,1e24.")
     ] = None,
+    backtest: Annotated[
+        bool,
+        typer.Option(
+            "--backtest",
+            help="Also fit the runs up to several cuts, and keep how those beyond left the law.",
+        ),
+    ] = False,
     draws: options.Draws = 1000,
     tune: options.Tune = 1000,
     chains: options.Chains = 4,
@@ -78,6 +85,10 @@ def fit(
         target_accept=target_accept,
         cores=cores,
     )
+    if backtest:
+        from bayes_scaling.checks.learned import learn_discrepancy
+
+        fitted = learn_discrepancy(fitted, seed=seed, workers=cores)
     if output is not None:
         save_fit(fitted, output)
     if figure is not None:

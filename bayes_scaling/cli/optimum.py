@@ -25,6 +25,7 @@ def optimum(
             help="Of a model that pools recipes: one more recipe's optimum, with their spread.",
         ),
     ] = False,
+    law_only: options.LawOnly = False,
     prob: options.Prob = options.DEFAULT_PROB,
     allow_unconverged: options.AllowUnconverged = False,
     figure: options.Figure = None,
@@ -39,25 +40,22 @@ def optimum(
     from bayes_scaling.planning.optimum import default_budgets
     from bayes_scaling.planning.optimum import optimum as optima_of
     from bayes_scaling.plots.axes import check_figure, save_figure
-    from bayes_scaling.sampling.artefact import open_fit
+    from bayes_scaling.sampling.artefact import PLANNED, open_fit
     from bayes_scaling.sampling.by_recipe import recipe_names
 
     budgets = options.budgets(compute)
     if figure is not None:
         check_figure(figure)
-    fitted = open_fit(fit, groups=("posterior", "constant_data", "observed_data"))
+    fitted = open_fit(fit, groups=(*PLANNED, "observed_data"))
     budgets = budgets or default_budgets(fitted["constant_data"].dataset["flops"])
-    optima = optima_of(
-        fitted, budgets, new_budget=new_budget, new_recipe=new_recipe, allow_unconverged=allow_unconverged
-    )
+    carried: dict[str, Any] = {"discrepancy": not law_only, "allow_unconverged": allow_unconverged}
+    optima = optima_of(fitted, budgets, new_budget=new_budget, new_recipe=new_recipe, **carried)
     document = optimum_document(optima, prob)
     if figure is not None:
         from bayes_scaling.plots.frontier import plot_frontier
         from bayes_scaling.plots.optimum import plot_optimum
 
-        asked: dict[str, Any] = {
-            "new_budget": new_budget, "prob": prob, "allow_unconverged": allow_unconverged
-        }  # fmt: skip
+        asked: dict[str, Any] = {"new_budget": new_budget, "prob": prob, **carried}
         if recipe_names(fitted["posterior"].dataset):
             drawn = plot_frontier(fitted, budgets, new_recipe=new_recipe, **asked)
         else:

@@ -55,6 +55,10 @@ Compute = Annotated[
         help="Budgets in FLOPs, as 5.76e23,1e24; unless given 1, 10 and 100 times the largest run's."
     ),
 ]
+LawOnly = Annotated[
+    bool,
+    typer.Option("--law-only", help="Say what the law alone says beyond the runs, as if it held out there."),
+]
 Recipe = Annotated[
     str | None, typer.Option(help="Which recipe to plan for, of a fit that tells recipes apart.")
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.cli.extrapolation import extrapolation_of, outside_the_runs
@@ -168,7 +168,7 @@ def print_optimum(document: dict[str, Any]) -> None:
         console().print(
             f"the loss of a new recipe is not known: the model takes {names} of each recipe by itself"
         )
-    warn_of_extrapolation(document["optima"])
+    warn_of_extrapolation(document["optima"], carried=document["discrepancy"])
     if not document["converged"]:
         console().print("from a fit that is NOT converged", style="bold red")
 
@@ -186,11 +186,15 @@ def say_of_budget(document: dict[str, Any]) -> None:
         )
 
 
-def warn_of_extrapolation(answers: list[dict[str, Any]], names: list[str] | None = None) -> None:
-    """Say how far outside the runs answers lie, and which of them are guesses."""
-    said, guess = extrapolation_of(answers, names)
+def warn_of_extrapolation(
+    answers: list[dict[str, Any]], names: list[str] | None = None, carried: Sequence[str] = ()
+) -> None:
+    """Say how far outside the runs answers lie, which are guesses, and by what they leave the law there."""
+    said, guess = extrapolation_of(answers, names, carried=bool(carried))
     if said:
         console().print(said, style="bold red" if guess else None)
+    for line in carried:
+        console().print(f"beyond the runs, {line}")
 
 
 QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {

@@ -96,6 +96,7 @@ def plan(
         ),
     ] = None,
     recipe: options.Recipe = None,
+    law_only: options.LawOnly = False,
     prob: options.Prob = options.DEFAULT_PROB,
     allow_unconverged: options.AllowUnconverged = False,
     figure: options.Figure = None,
@@ -119,7 +120,7 @@ def plan(
     from bayes_scaling.planning.accelerators import budget as flops_of
     from bayes_scaling.planning.accelerators import rate as rate_of
     from bayes_scaling.plots.axes import check_figure, save_figure
-    from bayes_scaling.sampling.artefact import open_fit
+    from bayes_scaling.sampling.artefact import PLANNED, open_fit
 
     read = options.quantity
     check_prob(prob)
@@ -142,6 +143,7 @@ def plan(
         "served_tokens": read(served_tokens, "--served-tokens"),
         "unique_tokens": read(unique_tokens, "--unique-tokens"),
         "recipe": recipe,
+        "discrepancy": not law_only,
         "allow_unconverged": allow_unconverged,
     }
     at_budget: dict[str, Any] = {
@@ -163,7 +165,7 @@ def plan(
             "--scores weigh several fits, by themselves; give two or more fits, and no --weights"
         )
     drawn = () if figure is None else ("observed_data",)
-    groups = dict.fromkeys(("posterior", "constant_data", *scored, *drawn))
+    groups = dict.fromkeys((*PLANNED, *scored, *drawn))
     fitted = [open_fit(path, groups=tuple(groups)) for path in fits]
     shared["weights"] = None if weights is None else options.numbers(weights, "--weights")
     if weighing:
@@ -190,13 +192,17 @@ def plan(
 
         decision = decide(fitted, budget, prob=prob, **at_budget, **shared)
         document = plan_document(decision, rate, prob)
-        document["improvement"] = _improvement(
-            fitted, shared["weights"], document["compute"], step, recipe, prob
-        )
+        document["improvement"] = _improvement(fitted, shared, document["compute"], step, prob)
         if figure is not None:
             from bayes_scaling.plots.audit import plot_plans
 
-            panels = plot_plans(fitted, decision, prob=prob, allow_unconverged=allow_unconverged)
+            panels = plot_plans(
+                fitted,
+                decision,
+                prob=prob,
+                discrepancy=not law_only,
+                allow_unconverged=allow_unconverged,
+            )
             save_figure(panels[0], figure)
         (print_json if json else print_plan)(document)
     if not document["converged"]:
@@ -221,10 +227,9 @@ def _check_way(to_target: bool, at_budget: dict[str, Any], target: float | None,
 
 def _improvement(
     fits: list[xr.DataTree],
-    weights: Any,
+    shared: dict[str, Any],
     budget: float,
     step: float | None,
-    recipe: str | None,
     prob: float,
 ) -> dict[str, Any] | None:
     if step is None:
@@ -233,7 +238,15 @@ def _improvement(
     from bayes_scaling.planning.target import worth_of_improvement
 
     # Whether an unconverged fit may be used has been asked already.
-    worth = worth_of_improvement(fits, budget, step, weights=weights, recipe=recipe, allow_unconverged=True)
+    worth = worth_of_improvement(
+        fits,
+        budget,
+        step,
+        weights=shared["weights"],
+        recipe=shared["recipe"],
+        discrepancy=shared["discrepancy"],
+        allow_unconverged=True,
+    )
     return {
         "loss": step,
         "compute_factor": interval_of(worth, prob),

@@ -34,6 +34,7 @@ def plan_document(decision: xr.Dataset, rate: Rate, prob: float) -> dict[str, An
         "recipe": decision.attrs["recipe"] or None,
         "converged": bool(decision.attrs["converged"]),
         "new_budget": bool(decision.attrs["new_budget"]),
+        "discrepancy": decision.attrs["discrepancy"].splitlines(),
         "compute": cost,
         **_person(rate, cost),
         **outside_of(decision),
@@ -89,6 +90,7 @@ def target_document(cheapest: xr.Dataset, rate: Rate, prob: float) -> dict[str, 
         "recipe": cheapest.attrs["recipe"] or None,
         "converged": bool(cheapest.attrs["converged"]),
         "new_budget": bool(cheapest.attrs["new_budget"]),
+        "discrepancy": cheapest.attrs["discrepancy"].splitlines(),
         "target": float(cheapest["target"]),
         **_given(cheapest),
         **_mixture(cheapest),
@@ -119,6 +121,7 @@ def audit_document(audited: xr.Dataset, prob: float) -> dict[str, Any]:
         "recipe": audited.attrs["recipe"] or None,
         "converged": bool(audited.attrs["converged"]),
         "new_budget": bool(audited.attrs["new_budget"]),
+        "discrepancy": audited.attrs["discrepancy"].splitlines(),
         "plans": [
             {
                 "name": str(name),

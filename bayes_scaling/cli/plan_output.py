@@ -62,11 +62,12 @@ def print_plan(document: dict[str, Any]) -> None:
     against = "the best plan within the same limits" if document["limits_price"] else "the optimum"
     if document["continued"]:
         against = f"{against}, or training on the run that is there where that is better"
-    say(f"loss is the law's, without the noise of a run; regret is against {against}")
+    whose = "that of the law and its discrepancy" if document["discrepancy"] else "the law's"
+    say(f"loss is {whose}, without the noise of a run; regret is against {against}")
     say_of_budget(document)
     _say_of_assumptions(document)
     _warn_of_serving(plans)
-    warn_of_extrapolation(plans, names)
+    warn_of_extrapolation(plans, names, document["discrepancy"])
     _warn_of_convergence(document)
 
 
@@ -100,7 +101,7 @@ def print_target(document: dict[str, Any]) -> None:
     _say_of_assumptions(document)
     _say_of_weights(document)
     _warn_of_serving([best])
-    warn_of_extrapolation([document, best])
+    warn_of_extrapolation([document, best], carried=document["discrepancy"])
     _warn_of_convergence(document)
 
 
@@ -126,7 +127,9 @@ def print_audit(document: dict[str, Any]) -> None:
     )
     print_table(title, columns, rows)
     say_of_budget(document)
-    warn_of_extrapolation(document["plans"], [plan["name"] for plan in document["plans"]])
+    warn_of_extrapolation(
+        document["plans"], [plan["name"] for plan in document["plans"]], document["discrepancy"]
+    )
     _warn_of_convergence(document)
 
 

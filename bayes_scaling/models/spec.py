@@ -1,4 +1,4 @@
-"""A model as data: law, priors, noise and pooling, read from a TOML file and checked before use."""
+"""A model as data: law, priors, noise, pooling and discrepancy, from a TOML file and checked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.errors import InputError, did_you_mean
+from bayes_scaling.models.discrepancy import Discrepancy, discrepancy_from_dict
+from bayes_scaling.models.keys import check_keys, check_table
 from bayes_scaling.resources import resource_folder
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ class Spec:
         One line for people.
     pooling : mapping of str to str
         "none", "partial" or "full" for each parameter; empty if one law is fitted to whatever runs there are.
+    discrepancy : Discrepancy, optional
+        By what slopes losses leave the law beyond the runs; None: not at all.
     """
 
     name: str
@@ -131,6 +135,7 @@ class Spec:
     priors: Mapping[str, Prior]
     description: str = ""
     pooling: Mapping[str, str] = field(default_factory=dict)
+    discrepancy: Discrepancy | None = None
 
     @property
     def law_priors(self) -> tuple[str, ...]:
@@ -187,17 +192,17 @@ def load_spec(source: str | Path | Spec) -> Spec:
 
 def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
     """Check a spec's content and make it a Spec; `place` opens every error message."""
-    _check_keys(content, {"name", "law", "noise", "priors"}, {"description", "pooling"}, place)
+    check_keys(content, {"name", "law", "noise", "priors"}, {"description", "pooling", "discrepancy"}, place)
     for key in ("name", "law", "description"):
         if not isinstance(content.get(key, ""), str):
             raise InputError(f"{place}: {key} must be a text, not {content[key]!r}")
     for key in ("noise", "priors", "pooling"):
-        _check_table(content.get(key, {}), f"{place}: {key}")
+        check_table(content.get(key, {}), f"{place}: {key}")
     law = content["law"]
     _check_choice("law", law, place)
 
     known_noise = {each.name for each in dataclasses.fields(Noise)}
-    _check_keys(content["noise"], set(), known_noise, f"{place}: [noise]")
+    check_keys(content["noise"], set(), known_noise, f"{place}: [noise]")
     for key, value in content["noise"].items():
         _check_choice(f"noise.{key}", value, place)
     noise = Noise(**content["noise"])
@@ -205,7 +210,7 @@ def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
     priors, pooling = content["priors"], content.get("pooling", {})
     parameters = {*(POOLED_LAW_PRIORS if "pooling" in content else LAW_PRIORS)[law], *noise.priors}
     if "pooling" in content:
-        _check_keys(pooling, parameters, set(), f"{place}: [pooling]")
+        check_keys(pooling, parameters, set(), f"{place}: [pooling]")
     for key, value in pooling.items():
         if value not in CHOICES["pooling"]:
             raise InputError(
@@ -219,7 +224,7 @@ def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
                 f"{place}: [priors]: {name}_spread is the spread of {name} over recipes, but its pooling is "
                 f'{how!r}, which has none; remove it, or set {name} = "partial" in [pooling]'
             )
-    _check_keys(priors, parameters | spreads, set(), f"{place}: [priors]")
+    check_keys(priors, parameters | spreads, set(), f"{place}: [priors]")
     for name, makers in BOUNDED.items():
         prior = priors.get(name)
         if isinstance(prior, Mapping) and prior.get("dist") not in makers:
@@ -232,6 +237,9 @@ def spec_from_dict(content: Mapping[str, Any], place: str = "spec") -> Spec:
         priors={name: _prior(value, f"{place}: prior of {name}") for name, value in priors.items()},
         description=content.get("description", ""),
         pooling=dict(pooling),
+        discrepancy=(
+            discrepancy_from_dict(content["discrepancy"], place) if "discrepancy" in content else None
+        ),
     )
 
 
@@ -241,8 +249,9 @@ def spec_to_dict(spec: Spec) -> dict[str, Any]:
     content["priors"] = {
         name: {"dist": prior.dist, **prior.parameters} for name, prior in spec.priors.items()
     }
-    if not spec.pooling:
-        del content["pooling"]
+    for key in ("pooling", "discrepancy"):
+        if not content[key]:
+            del content[key]
     return content
 
 
@@ -272,7 +281,7 @@ def recipes_told_apart(runs: pd.DataFrame, spec: Spec) -> np.ndarray | None:
 
 
 def _prior(value: Any, place: str) -> Prior:
-    _check_table(value, place)
+    check_table(value, place)
     if not isinstance(value.get("dist"), str):
         raise InputError(f'{place}: needs dist = "…", the name of a PyMC distribution')
     parameters = {name: number for name, number in value.items() if name != "dist"}
@@ -288,20 +297,6 @@ def _nearest(word: Any, known: tuple[str, ...]) -> str:
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
-def _check_table(value: Any, place: str) -> None:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{place} must be a table of keys and values, not {value!r}")
-
-
 def _check_choice(key: str, value: Any, place: str) -> None:
     if value not in CHOICES[key]:
         raise InputError(f"{place}: {key} = {value!r} is not one of {', '.join(CHOICES[key])}")
-
-
-def _check_keys(content: Mapping[str, Any], needed: set[str], optional: set[str], place: str) -> None:
-    for key in content:
-        if key not in needed | optional:
-            raise InputError(f"{place}: unknown key {key!r}{did_you_mean(key, needed | optional)}")
-    missing = sorted(needed - set(content))
-    if missing:
-        raise InputError(f"{place}: missing {', '.join(missing)}")

@@ -72,6 +72,7 @@ def audit(
     models: pd.DataFrame | None = None,
     *,
     recipe: str | None = None,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Judge a table of models, each at the compute of its own training.
@@ -84,6 +85,9 @@ def audit(
         Columns name, params (in the count of the runs) and tokens; those of `published_models` unless given.
     recipe : str, optional
         Which recipe's law to judge by; needed where the fit tells recipes apart.
+    discrepancy : bool
+        Carry that beyond the largest run the law may not hold, by the same slopes as `optimum`; else say what
+        the law alone says.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -112,7 +116,7 @@ def audit(
     require_usable(fit, allow_unconverged=allow_unconverged)
     models = published_models() if models is None else models
     table = _checked(models, "models")
-    fitted = surface_of(fit, recipe)
+    fitted = surface_of(fit, recipe, discrepancy=discrepancy)
     if (theirs := models.attrs.get("loss_unit")) and (unit := fitted.labels.get("loss_unit")):
         warn_of_units("these models", theirs, unit)
     problem = Problem(fitted.surface)
@@ -146,7 +150,7 @@ def audit(
     for variable in answer.data_vars:
         answer[variable].attrs["units"] = units.get(str(variable), "1")
     answer.attrs = {"model": fitted.model, "converged": int(fitted.converged), "recipe": fitted.recipe}
-    answer.attrs["new_budget"] = int(fitted.new_budget)
+    answer.attrs |= {"new_budget": int(fitted.new_budget), "discrepancy": fitted.beyond(compute)}
     return answer
 
 

@@ -43,6 +43,7 @@ def plan_to_target(
     served_tokens: float | None = None,
     unique_tokens: float | None = None,
     recipe: str | None = None,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Choose the cheapest plan that reaches a loss with a probability, its serving paid for.
@@ -59,7 +60,7 @@ def plan_to_target(
         The loss, in the unit of the runs.
     sure : float
         Probability with which the plan reaches it, between 0 and 1.
-    weights, min_params, max_params, max_tokens, sizes, served_tokens, unique_tokens, recipe
+    weights, min_params, max_params, max_tokens, sizes, served_tokens, unique_tokens, recipe, discrepancy
         As for `plan`.
     allow_unconverged
         As for `plan`.
@@ -89,7 +90,9 @@ def plan_to_target(
     if not 0 < sure < 1:
         raise InputError(f"sure must lie between 0 and 1, such as {SURE:g}, not {sure:g}")
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
-    fitted, members = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
+    fitted, members = fitted_of(
+        fit, recipe=recipe, weights=weights, discrepancy=discrepancy, allow_unconverged=allow_unconverged
+    )
     known = least_computes(fitted, np.array([wanted])).isel(target=0)
     problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens)
     loss = float(known["target"])
@@ -124,6 +127,7 @@ def plan_to_target(
     for name, unit in (("compute", "FLOP"), ("cost", "FLOP"), ("params", "parameters"), ("tokens", "tokens")):
         answer[f"recommended_{name}"].attrs["units"] = unit
     answer["lifetime"].attrs["units"] = "FLOP"
+    answer.attrs["discrepancy"] = answer.attrs["discrepancy"] or fitted.beyond(compute)
     answer.attrs["binding"] = ", ".join(_binding(within, params, tokens))
     answer.attrs |= {"weights_by": fitted.weights_by, "weights_why": fitted.weights_why}
     if members:

@@ -54,6 +54,7 @@ def compare(
     within: float | None = None,
     seed: int = 0,
     workers: int = 2,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -101,6 +102,9 @@ def compare(
         Seed of the resamples: the same seed gives the same ones.
     workers : int
         Threads.
+    discrepancy : bool
+        Let posteriors carry that beyond the runs their law may not hold, as in `optimum`; the approaches and
+        what is published never do.
     allow_unconverged : bool
         Take a posterior although it breaks a convergence rule.
     progress : bool, optional
@@ -114,12 +118,13 @@ def compare(
         "mean", "sd"). The estimate of an approach is that of all its runs, of a posterior its median; the
         rest is that of the draws, NaN where more than 5 % of the resamples gave no estimate. misspent, dims
         estimator, judge and compute: the regret of training the estimator's N_opt if the judge, an estimator
-        of the same recipe, is right, as a share of the budget; the median over the judge's draws, NaN if it
-        has no law of the loss around its optimum, or is of another recipe. extrapolation, dims estimator and
-        compute: by what factor the budget lies outside the compute of the recipe's runs, of a posterior
-        outside that of its own, of a published estimate outside that of all runs given; and below_runs, of
-        the same dims, whether below. And by estimator:
-        available, reason (why it is not), notes (a line each), prob inside its intervals, converged (false
+        of the same recipe, is right, as a share of the budget, by its law's exponents; the median over the
+        judge's draws, NaN if it has no law of the loss around its optimum, or is of another recipe.
+        extrapolation, dims estimator and compute: by what factor the budget lies outside the compute of the
+        recipe's runs, of a posterior outside that of its own, of a published estimate outside that of all
+        runs given; and below_runs, of the same dims, whether below. And by estimator:
+        available, reason (why it is not), notes (a line each), discrepancy (by what the answers beyond the
+        runs leave the law, in words; "" of those that do not), prob inside its intervals, converged (false
         only for a posterior that breaks a rule), same_units (false only for what was published of losses in
         another unit), runs, resamples and failed, how many of these gave no estimate.
 
@@ -159,7 +164,15 @@ def compare(
         curves = reduce_curves(curves)
     parts = by_recipe(runs, curves, always=any("recipe" in fit["posterior"].dims for fit in fits))
     posteriors = [
-        posterior_rows(fit, budgets, runs, parts, prob=prob, allow_unconverged=allow_unconverged)
+        posterior_rows(
+            fit,
+            budgets,
+            runs,
+            parts,
+            prob=prob,
+            discrepancy=discrepancy,
+            allow_unconverged=allow_unconverged,
+        )
         for fit in fits
     ]
     approaches: dict[str, list[Row]] = {}
@@ -235,6 +248,7 @@ def _table(
         "available": [row.summary is not None for row in rows],
         "reason": [row.reason for row in rows],
         "notes": ["\n".join(row.notes) for row in rows],
+        "discrepancy": [row.discrepancy for row in rows],
         "prob": [prob if np.isnan(row.prob) else row.prob for row in rows],
         "converged": [row.converged for row in rows],
         "same_units": [row.same_units for row in rows],

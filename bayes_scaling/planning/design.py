@@ -67,7 +67,8 @@ def design(
     """Propose the pilot runs that lower the expected regret of the run at a target the most.
 
     What they would tell is worked out from the draws, before anything is trained: the noise of a pilot run is
-    that of the fit, and the law holds as far as the target.
+    that of the fit, and the law is taken to hold as far as the target: the discrepancy that `optimum` and
+    `plan` carry is left out, since pilot runs within the runs tell nothing of it.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def design(
     _check(budget, compute, runs, spread)
     own = _thinned(law_of_fit(fit, recipe))
     # What pilot runs tell is where the line lies, about which the target's budget scatters too.
-    line, fitted = (surface_of(own, new_budget=new) for new in (False, True))
+    line, fitted = (surface_of(own, new_budget=new, discrepancy=False) for new in (False, True))
     surface = line.surface
     problem, wanted = Problem(surface), Problem(fitted.surface)
 

@@ -1,7 +1,19 @@
 """How the truth beyond the runs deviates from the law that they tell: a line in decades of compute.
 
-No law is right, and a posterior does not know by how much its own is wrong: beyond the largest run the log
-loss leaves the law by `slope * decades`, with the same slope for all runs beyond, and by nothing up to there.
+No law is right, and a posterior does not know by how much its own is wrong. So beyond the largest run, of
+compute C_max, every draw has a slope of its log loss and one, eps, of its log N_opt, both per decade, and by
+d = log10(C / C_max) decades out
+
+    L'(N, D) = L(N', D') exp(dev(C)),   N' = N exp(-eps d),   k(N') N' D' = k(N) N D = C
+
+so that N_opt' = N_opt exp(eps d), D_opt' is what is left of C = k N D, and L_opt' = L_opt exp(dev(C)). Up to
+C_max there is no deviation at all. More compute must never stop helping: with g(d) the fall of log L_opt from
+C_max on, the frontier keeps at least a tenth of the rate g' that the law gives it,
+
+    dev(C) = slope d                                 up to the bend d*, where slope = 0.9 g'(d*)
+    dev(C) = slope d* + 0.9 (g(d) - g(d*))           beyond it
+
+and the bend is at 0 for slopes that would take more from the start, nowhere for those that never do.
 
 What slope is to be expected is told by studies that were cut at a lower compute: the slopes of one study at
 different cuts resemble each other, and those of different studies differ many times over. So a study's slopes
@@ -21,43 +33,19 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.models.discrepancy import Population
+
 type Array = np.ndarray[Any, Any]
 
 _NODES = np.linspace(-2.4, 2.4, 13)
 """Scales of a study that are weighed, in standard deviations of their logarithm about its mean."""
 
 
-@dataclass(frozen=True)
-class Population:
-    """What slopes studies have.
+KEPT = 0.1
+"""Share of the law's gain from more compute that no slope takes away."""
 
-    Attributes
-    ----------
-    mean : float
-        Of the slope, per decade.
-    scale : float
-        Median over studies of a study's standard deviation about it, per decade.
-    spread : float
-        Standard deviation over studies of the log of that.
-    shared : float
-        Share of a study's variance that is the same at all its cuts, from 0 to 1.
-    decades : float
-        Distance of cuts over which the rest is forgotten.
-    """
-
-    mean: float
-    scale: float
-    spread: float
-    shared: float
-    decades: float
-
-
-LOSS_SLOPES = Population(mean=-0.037, scale=0.053, spread=0.67, shared=0.2, decades=0.66)
-"""Of the log loss, as estimated over the published studies by benchmarks/backtest.py."""
-
-PARAMS_SLOPES = Population(mean=0.0, scale=0.26, spread=0.47, shared=0.0, decades=0.01)
-"""Of log N_opt, in nats per decade of compute; likewise. Its cuts share a scale and nothing else: on which
-side of the line the next optima lie is not learned from the last."""
+_ROUNDING = 1e-12
+"""Share by which the compute of a run may exceed that of the largest, being the same but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +68,10 @@ class Slope:
     mean: Array
     sd: Array
 
-    def draws(self, size: int, rng: np.random.Generator, *, below: Array | float = np.inf) -> Array:
-        """Draw slopes, dims ("draw",), each below a bound of its own if one is given."""
-        from scipy.special import ndtr, ndtri
-
-        room = ndtr((np.broadcast_to(below, (size,))[:, None] - self.mean) / np.maximum(self.sd, 1e-12))
-        reached = np.cumsum(self.weight * room, axis=1)
-        at = rng.uniform(size=size)[:, None] * reached[:, -1:]
-        node = np.minimum((reached < at).sum(axis=1), len(self.weight) - 1)
-        share = rng.uniform(size=size) * room[np.arange(size), node]
-        return self.mean[node] + self.sd[node] * ndtri(np.maximum(share, 1e-300))
+    def draws(self, size: int, rng: np.random.Generator) -> Array:
+        """Draw slopes, dims ("draw",)."""
+        node = rng.choice(len(self.weight), size=size, p=self.weight)
+        return self.mean[node] + self.sd[node] * rng.normal(size=size)
 
     def moments(self) -> tuple[float, float]:
         """Mean and standard deviation."""
@@ -137,4 +119,27 @@ def expected_slope(population: Population, cut: float, seen: Sequence[Seen] = ()
 
 def decades_beyond(compute: Any, largest: float) -> Any:
     """Decades of compute beyond the largest run; 0 up to there."""
-    return np.maximum(np.log10(compute / largest), 0.0)
+    ratio = np.asarray(compute, dtype=float) / largest
+    return np.log10(np.where(ratio > 1 + _ROUNDING, ratio, 1.0))
+
+
+def log_deviation(slope: Any, decades: Any, bend: Any, gain: Any, gain_at_bend: Any) -> Any:
+    """By how much the log loss deviates, at some decades beyond the largest run: dev of the module's formula.
+
+    Parameters
+    ----------
+    slope : array
+        Per decade.
+    decades : array
+        Beyond the largest run, d.
+    bend : array
+        Decades d* up to which the slope holds, infinite if it always does.
+    gain, gain_at_bend : array
+        Fall of the law's least log loss from the largest run on, g(d) and g(d*); that one infinite where
+        there is no bend.
+
+    Returns
+    -------
+    array
+    """
+    return slope * np.minimum(decades, bend) + (1 - KEPT) * np.fmax(gain - gain_at_bend, 0.0)

@@ -53,6 +53,8 @@ class Row:
     """Whether its loss and tokens are counted as the runs' are."""
     prob: float = np.nan
     """Inside the intervals, where that is not what was asked for."""
+    discrepancy: str = ""
+    """By what it leaves its law beyond the runs, in words; "" if by nothing."""
     reason: str = ""
     notes: Sequence[str] = ()
 
@@ -122,6 +124,7 @@ def posterior_rows(
     parts: Sequence[RecipeRuns],
     *,
     prob: float,
+    discrepancy: bool,
     allow_unconverged: bool,
 ) -> list[Row]:
     """Summarise a posterior: a row for each recipe that it tells apart, else one.
@@ -138,6 +141,8 @@ def posterior_rows(
         The same by recipe.
     prob : float
         Probability inside the intervals.
+    discrepancy : bool
+        As for `optimum`.
     allow_unconverged : bool
         Take a posterior although it breaks a convergence rule.
 
@@ -156,7 +161,7 @@ def posterior_rows(
         If the fit is of other runs than those compared.
     """
     facts = fit_facts(fit)
-    optima = optimum(fit, budgets.values, allow_unconverged=allow_unconverged)
+    optima = optimum(fit, budgets.values, discrepancy=discrepancy, allow_unconverged=allow_unconverged)
     converged = bool(optima.attrs["converged"])
     notes = [] if converged else [f"NOT converged: {', '.join(facts['verdict']['problems'])}"]
     if facts["data_hash"] not in {data_hash(runs), *(data_hash(part.runs) for part in parts)}:
@@ -173,9 +178,11 @@ def posterior_rows(
         names = [single.pop() if len(single) == 1 and single <= named else ""]
         if not names[0] and len(single) > 1:
             notes.append(f"one law for all {len(single)} recipes")
-    rows = []
+    rows, carried = [], optima.attrs["discrepancy"].splitlines()
     for name in names:
         one = draws.sel(recipe=name, drop=True) if "recipe" in draws.dims else draws
+        whose = f"{name}: " if "recipe" in draws.dims else ""
+        said = [line.removeprefix(whose) for line in carried if line.startswith(whose)]
         flat = one.drop_vars(OUTSIDE).stack(draws=("chain", "draw"))
         flat = flat.reset_index("draws", drop=True).rename(draws="draw")
         rows.append(
@@ -187,6 +194,7 @@ def posterior_rows(
                 one[list(OUTSIDE)],
                 runs=int((of_runs == name).sum()) if "recipe" in optima.dims else len(of_runs),
                 converged=converged,
+                discrepancy="".join(said),
                 notes=notes,
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,15 +9,15 @@ import numpy as np
 
 from bayes_scaling.laws import frontier, isoflop
 from bayes_scaling.laws.lifetime import INFERENCE_SHARE
+from bayes_scaling.planning.crossing import first_crossing, golden_section
 from bayes_scaling.planning.price import Price
 
 type Array = np.ndarray[Any, Any]
 
-_RUNG, _GROWTH, _RUNGS = 0.4, 1.15, 25
-"""Steps in log compute in which a size's own compute to a loss is sought from the least compute on, at first;
-each is so much longer than the last, and together they reach 10^36 times as far."""
+_RUNGS = 25
+"""Steps in log compute in which a size's own compute to a loss is sought, up to 10^36 times the least."""
 
-_NEWTON, _SECANTS, _GOLDEN = 7, 14, 32
+_NEWTON, _GOLDEN = 7, 32
 """Steps after which each search below has its answer to some ten digits."""
 
 _PRICES = 8
@@ -102,21 +101,8 @@ class FrontierSurface:
         def gap(log_compute: Array) -> Array:
             return np.asarray(self._loss_at(params, np.exp(log_compute)) - loss)
 
-        shape = np.broadcast_shapes(params.shape, start.shape)
-        low = np.array(np.broadcast_to(start, shape))
-        at_low, at_high, width = gap(low), np.zeros(shape), np.zeros(shape)
-        found = np.zeros(shape, dtype=bool)
-        for step in _RUNG * _GROWTH ** np.arange(_RUNGS):
-            ahead = gap(low + step)
-            new = ~found & (ahead <= 0)
-            at_high, width = np.where(new, ahead, at_high), np.where(new, step, width)
-            found |= new
-            low, at_low = np.where(found, low, low + step), np.where(found, at_low, ahead)
-            if found.all():
-                break
-        # Where there is no crossing the search runs on zeros, and its end is thrown away.
-        at_low = np.where(found, at_low, 0.0)
-        log_compute = _crossing(lambda x: np.where(found, gap(x), 0.0), low, low + width, at_low, at_high)
+        low = np.broadcast_to(start, np.broadcast_shapes(params.shape, start.shape))
+        log_compute, found = first_crossing(gap, low, rungs=_RUNGS)
         tokens = np.exp(log_compute) / self.price.compute(params, 1.0)
         return np.where(found & ~none, tokens, np.inf)
 
@@ -146,18 +132,8 @@ class FrontierSurface:
             log_ratio = -self._below(np.maximum(rise, 0.0) / kappa)
             return compute + self._serving(self._params_opt(compute) * np.exp(log_ratio), served)
 
-        low, high = np.log(least), np.log(most)
-        share = (np.sqrt(5) - 1) / 2
-        inner, outer = high - share * (high - low), low + share * (high - low)
-        at_inner, at_outer = cost(inner), cost(outer)
-        for _ in range(_GOLDEN):
-            left = at_inner < at_outer
-            low, high = np.where(left, low, inner), np.where(left, outer, high)
-            fresh = np.where(left, high - share * (high - low), low + share * (high - low))
-            at_fresh = cost(fresh)
-            inner, outer = np.where(left, fresh, outer), np.where(left, inner, fresh)
-            at_inner, at_outer = np.where(left, at_fresh, at_outer), np.where(left, at_inner, at_fresh)
-        return np.where(none, np.inf, np.minimum(at_inner, at_outer))
+        best = cost(golden_section(cost, np.log(least), np.log(most), steps=_GOLDEN))
+        return np.where(none, np.inf, best)
 
     def _serving(self, params: Any, served: float) -> Any:
         return self.compute(params, served * INFERENCE_SHARE)
@@ -195,23 +171,3 @@ class FrontierSurface:
             kappa_slope=self.kappa_slope,
             **self.skew,
         )
-
-
-def _crossing(gap: Callable[[Array], Array], low: Array, high: Array, at_low: Array, at_high: Array) -> Array:
-    """Find where a gap that is above 0 at `low` and not at `high` vanishes, by the Illinois rule."""
-    last = np.zeros(low.shape)
-    middle = high
-    for _ in range(_SECANTS):
-        slope = at_low - at_high
-        middle = np.where(slope > 0, low + (high - low) * at_low / np.where(slope > 0, slope, 1.0), high)
-        value = gap(middle)
-        side = np.where(value <= 0, 1.0, -1.0)
-        # An end that stays a second time is given half its weight, so that it moves too.
-        kept = np.where(side == last, 0.5, 1.0)
-        at_low, at_high = (
-            np.where(side > 0, at_low * kept, value),
-            np.where(side > 0, value, at_high * kept),
-        )
-        low, high = np.where(side > 0, low, middle), np.where(side > 0, middle, high)
-        last = side
-    return middle

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError
+from bayes_scaling.planning.deviating_surface import DeviatingSurface
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.stacking import Weights, checked_weights
@@ -108,7 +109,12 @@ class MixtureSurface:
 
 
 def fitted_of(
-    fit: Fits, *, recipe: str | None, weights: Weights | None, allow_unconverged: bool
+    fit: Fits,
+    *,
+    recipe: str | None,
+    weights: Weights | None,
+    allow_unconverged: bool,
+    discrepancy: bool = True,
 ) -> tuple[Fitted, list[Member]]:
     """Turn one fit into its surface, or several into that of their mixture.
 
@@ -122,6 +128,8 @@ def fitted_of(
         Of several fits, one each; `model_weights` of them unless given.
     allow_unconverged : bool
         Let fits pass that break a convergence rule.
+    discrepancy : bool
+        Let each leave its law beyond its runs, as its spec has it.
 
     Returns
     -------
@@ -148,11 +156,11 @@ def fitted_of(
     if len(fits) == 1:
         if weights is not None:
             raise InputError("weights tell several fits apart, and there is one; leave weights out")
-        return surface_of(fits[0], recipe), []
+        return surface_of(fits[0], recipe, discrepancy=discrepancy), []
     apart = [bool(recipe_names(each["posterior"].dataset)) for each in fits]
     # A fit of one recipe alone may be mixed with one that tells recipes apart.
     fitted = [
-        surface_of(each, recipe if tells or not any(apart) else None)
+        surface_of(each, recipe if tells or not any(apart) else None, discrepancy=discrepancy)
         for each, tells in zip(fits, apart, strict=True)
     ]
     _check_labels(fitted)
@@ -197,6 +205,9 @@ def _mixed(members: list[Member], recipe: str | None, *, by: str, why: str) -> F
         converged=all(member.fitted.converged for member in members),
         new_budget=any(member.fitted.new_budget for member in members),
         recipe=recipe or "",
+        discrepancy="\n".join(
+            f"{each.name}: {each.fitted.discrepancy}" for each in members if each.fitted.discrepancy
+        ),
         weights_by=by,
         weights_why=why,
     )
@@ -216,5 +227,10 @@ def _at_one_price(surfaces: list[Surface]) -> list[Surface]:
 
     As the first of them does.
     """
-    priced = [surface for surface in surfaces if isinstance(surface, LawSurface | FrontierSurface)]
-    return [replace(surface, price=priced[0].price) for surface in priced]
+    laws = [surface.law if isinstance(surface, DeviatingSurface) else surface for surface in surfaces]
+    priced = [law for law in laws if isinstance(law, LawSurface | FrontierSurface)]
+    alike = [replace(law, price=priced[0].price) for law in priced]
+    return [
+        replace(surface, law=law) if isinstance(surface, DeviatingSurface) else law
+        for surface, law in zip(surfaces, alike, strict=True)
+    ]

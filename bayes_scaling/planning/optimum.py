@@ -11,6 +11,9 @@ import xarray as xr
 from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla
 from bayes_scaling.models.spec import spec_from_dict
+from bayes_scaling.planning.deviations import Deviations, deviations_of
+from bayes_scaling.planning.discrepancy import decades_beyond
+from bayes_scaling.planning.draws_surface import deviating, surface_of_draws
 from bayes_scaling.planning.isoflop import frontier_optimum
 from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.new_recipe import new_recipe as new_recipe_law
@@ -41,9 +44,13 @@ def optimum(
     *,
     new_budget: bool = False,
     new_recipe: bool = False,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Posterior of the compute-optimal run at each budget, in closed form for every draw.
+
+    Beyond the largest run every draw leaves its law by slopes of its own, as the spec of the fit has it (see
+    `planning.discrepancy`): the answer carries that the law may not hold out there.
 
     Parameters
     ----------
@@ -57,6 +64,8 @@ def optimum(
     new_recipe : bool
         Of a model that pools recipes: what the optimum of one more recipe would be, drawn from the population
         of those of the runs.
+    discrepancy : bool
+        Carry it; else say what the law alone says.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -64,13 +73,15 @@ def optimum(
     -------
     Dataset
         params_opt (parameters, in the count of the runs), tokens_opt (tokens), tokens_per_param and
-        loss_opt (unit of the runs), dims chain, draw, compute; exponents a and b, dims chain, draw;
+        loss_opt (unit of the runs), dims chain, draw, compute; the law's exponents a and b, dims chain, draw;
         and extrapolation, dims compute: by what factor the budget lies above the largest run, or
         below the smallest, and 1 between them; below_runs, whether it is below; and
         flops_per_param_token, the k in C = k N D of the runs:
         where it changes with the size, that of their geometric mean size, or of an IsoFLOP model of its
         typical best size. Each budget is spent at the k of its own N_opt, which beyond the runs soon stays
-        what it is at the largest of them, or the smallest (see `planning.price`).
+        what it is at the largest of them, or the smallest (see `planning.price`). The attribute discrepancy
+        says by what the answers beyond the runs leave the law, and as told by what, a line a recipe; "" if
+        they do not, or none lies beyond.
 
         Of a model that tells recipes apart all of these have the dim recipe too, each recipe's by its own
         runs. A new recipe's have it not: its tokens cost, and its extrapolation is, what they are over all
@@ -90,28 +101,30 @@ def optimum(
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     if new_budget and facts["law"] == "chinchilla":
         raise InputError(f"{facts['model']} has no budgets of its own, which a new one could resemble")
-    unknown = ""
+    unknown, said = "", {}
+
+    def answered(posterior: xr.Dataset, constant: xr.Dataset, name: str = "") -> xr.Dataset:
+        by = deviations_of(fit, constant, unseen=new_recipe) if discrepancy else None
+        answer, beyond = _optimum_of(posterior, constant, budgets, by, new_budget=new_budget)
+        said[name] = by.words if by is not None and beyond else ""
+        return answer
+
     if new_recipe:
         spec = spec_from_dict(facts["spec"])
         if "observed_data" not in fit.children:
             raise InputError("a new recipe needs the group observed_data of the fit: open it whole")
         constant = constant.assign(loss=fit["observed_data"].dataset["loss"])
         drawn = new_recipe_law(posterior, constant, spec, new_budget=new_budget)
-        answer = _optimum_of(drawn, constant, budgets, new_budget=new_budget)
+        answer = answered(drawn, constant)
         unknown = ", ".join(without_loss(spec))
     elif names := recipe_names(posterior):
         parts = [
-            _optimum_of(
-                draws_of_recipe(posterior, constant, name),
-                constant_of_recipe(constant, name),
-                budgets,
-                new_budget=new_budget,
-            )
+            answered(draws_of_recipe(posterior, constant, name), constant_of_recipe(constant, name), name)
             for name in names
         ]
         answer = xr.concat(parts, xr.DataArray(names, dims="recipe", name="recipe"), data_vars="all")
     else:
-        answer = _optimum_of(posterior, constant, budgets, new_budget=new_budget)
+        answer = answered(posterior, constant)
     answer = answer.assign(tokens_per_param=answer["tokens_opt"] / answer["params_opt"])
     answer = answer.transpose("chain", "draw", ..., "compute")
     for name, unit in UNITS.items():
@@ -119,20 +132,41 @@ def optimum(
     answer["loss_opt"].attrs["units"] = facts["labels"].get("loss_unit", "")
     answer["params_opt"].attrs["count"] = facts["labels"].get("params_count", "")
     answer.attrs = {"model": facts["model"], "converged": int(facts["verdict"]["converged"])}
+    lines = [f"{name}: {words}" if name else words for name, words in said.items() if words]
+    answer.attrs["discrepancy"] = "\n".join(lines)
     if new_recipe:
         answer.attrs |= {"new_recipe": 1, "loss_unknown": unknown}
     return answer
 
 
 def _optimum_of(
-    posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray, *, new_budget: bool
-) -> xr.Dataset:
-    """Optimum of one law, by the runs that it is of."""
+    posterior: xr.Dataset,
+    constant: xr.Dataset,
+    budgets: xr.DataArray,
+    by: Deviations | None,
+    *,
+    new_budget: bool,
+) -> tuple[xr.Dataset, bool]:
+    """Optimum of one law, by the runs that it is of, and whether a budget lies beyond these."""
     if "params_coefficient" in posterior:
         answer = frontier_optimum(posterior, constant, budgets, new_budget=new_budget)
     else:
         answer = _law_optimum(posterior, constant, budgets)
-    return answer.assign(outside(budgets, constant["flops"]).data_vars)
+    answer = answer.assign(outside(budgets, constant["flops"]).data_vars)
+    beyond = np.flatnonzero(decades_beyond(budgets, float(constant["flops"].max())))
+    if by is None or not beyond.size:
+        return answer, bool(beyond.size)
+    surface = deviating(surface_of_draws(posterior, constant, new_budget=new_budget), by)
+    optima = surface.optimum(budgets.to_numpy()[beyond, None])
+    order = ("compute", "chain", "draw")
+    for name, values in zip(("params_opt", "tokens_opt", "loss_opt"), optima, strict=True):
+        by_law = answer[name].transpose(*order)
+        moved = by_law.to_numpy().copy()
+        # A draw that is no law stays none.
+        there = np.isfinite(moved[beyond])
+        moved[beyond] = np.where(there, values.reshape(there.shape), moved[beyond])
+        answer[name] = by_law.copy(data=moved)
+    return answer, True
 
 
 def _law_optimum(posterior: xr.Dataset, constant: xr.Dataset, budgets: xr.DataArray) -> xr.Dataset:

@@ -48,6 +48,7 @@ def plan(
     spent_tokens: float | None = None,
     recipe: str | None = None,
     prob: float = PROB,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Choose the size and tokens of least posterior expected regret at a budget, and judge any other plan.
@@ -96,6 +97,9 @@ def plan(
         Which recipe to plan for; needed where the fit tells recipes apart.
     prob : float
         Probability inside the bands of `size_regret` and `size_loss`.
+    discrepancy : bool
+        Carry that beyond the largest run the law may not hold, by the same slopes as `optimum`; else say what
+        the law alone says.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -134,8 +138,9 @@ def plan(
 
         The attribute `new_budget` says whether all of this is of one more budget, scattered about the line of
         an IsoFLOP model, as `optimum` has it by new_budget. `binding` names the limits that the recommended
-        plan has run into; `listed` says whether the sizes are a list of the caller's, and `prob` is that of
-        the bands.
+        plan has run into; `discrepancy` says by what the law is left beyond the runs, "" if by nothing or if
+        the budget lies within them; `listed` says whether the sizes are a list of the caller's, and `prob` is
+        that of the bands.
 
     Raises
     ------
@@ -151,7 +156,9 @@ def plan(
             "a plan needs compute, a budget in FLOPs, or params and tokens, whose compute is taken"
         )
     within = limits(min_params=min_params, max_params=max_params, max_tokens=max_tokens, sizes=sizes)
-    fitted, members = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
+    fitted, members = fitted_of(
+        fit, recipe=recipe, weights=weights, discrepancy=discrepancy, allow_unconverged=allow_unconverged
+    )
     problem = problem_of(fitted, served_tokens=served_tokens, unique_tokens=unique_tokens)
     if compute is None:
         compute = problem.cost(one_positive("params", params), one_positive("tokens", tokens))
@@ -218,6 +225,7 @@ def plan(
         answer[name] = answer[f"recommended_{name}"]
     answer = _labelled(answer, fitted, binding)
     answer.attrs |= {"prob": prob, "listed": int(within.sizes is not None)}
+    answer.attrs["discrepancy"] = fitted.beyond(cost)
     answer.attrs |= {"weights_by": fitted.weights_by, "weights_why": fitted.weights_why}
     return answer
 

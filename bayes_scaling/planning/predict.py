@@ -11,6 +11,10 @@ from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla, frontier
 from bayes_scaling.models.noise import draw_losses, noise_scale
 from bayes_scaling.models.spec import spec_from_dict
+from bayes_scaling.planning.deviating_surface import DeviatingSurface
+from bayes_scaling.planning.deviations import Deviations, deviations_of
+from bayes_scaling.planning.discrepancy import decades_beyond
+from bayes_scaling.planning.draws_surface import deviating, surface_of_draws
 from bayes_scaling.planning.isoflop import one_more_budget
 from bayes_scaling.planning.numbers import positive_numbers
 from bayes_scaling.planning.optimum import extrapolation, optimum
@@ -30,6 +34,7 @@ def predict(
     *,
     flops: float | list[float] | np.ndarray | None = None,
     recipe: str | None = None,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Posterior predictive loss of planned runs.
@@ -44,16 +49,20 @@ def predict(
         Compute of each plan in FLOPs; k N D unless given, with the k of that size (see `planning.price`).
     recipe : str, optional
         Of which recipe the plans are; needed where the fit tells recipes apart.
+    discrepancy : bool
+        Carry that beyond the largest run the law may not hold, by the same slopes as `optimum`; else say what
+        the law alone says.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
     Returns
     -------
     Dataset
-        law (what the model's law gives the plan) and loss (what one run of it would show: with the scatter of
-        one more budget, if the model has budgets, and with the noise of a run), dims chain, draw, plan, in
-        the loss's unit; params, tokens, flops and extrapolation (by what factor the compute lies outside that
-        of the runs), dims plan.
+        law (what the plan reaches by the model's law, and its discrepancy) and loss (what one run of it would
+        show: with the scatter of one more budget, if the model has budgets, and with the noise of a run),
+        dims chain, draw, plan, in the loss's unit; params, tokens, flops and extrapolation (by what factor
+        the compute lies outside that of the runs), dims plan. The attribute discrepancy says by what the
+        plans beyond the runs leave the law; "" if they do not, or none lies beyond.
 
     Raises
     ------
@@ -71,15 +80,22 @@ def predict(
     if flops is None:
         plan["flops"] = price_of(constant).compute(plan["params"], plan["tokens"])
 
+    by = deviations_of(fit, constant) if discrepancy else None
+    beyond = by is not None and decades_beyond(plan["flops"], by.largest).any()
     compute_ratio = plan["flops"] / np.exp(np.log(constant["flops"]).mean())
     if spec.law == "chinchilla":
-        law = chinchilla.loss(
-            plan["params"], plan["tokens"], **{n: posterior[n] for n in ("E", "A", "B", "alpha", "beta")}
-        )
+        law = _law_loss(posterior, constant, plan, by)
         mu = law
     else:
         law, mu = (
-            _profile_loss(fit, plan, compute_ratio, new_budget=new, allow_unconverged=allow_unconverged)
+            _profile_loss(
+                fit,
+                plan,
+                compute_ratio,
+                new_budget=new,
+                discrepancy=discrepancy,
+                allow_unconverged=allow_unconverged,
+            )
             for new in (False, True)
         )
     typical_loss = np.exp(np.log(fit["observed_data"]["loss"]).mean())
@@ -99,7 +115,26 @@ def predict(
     for name in ("law", "loss"):
         answer[name].attrs["units"] = facts["labels"].get("loss_unit", "")
     answer.attrs = {"model": facts["model"], "converged": int(facts["verdict"]["converged"])}
+    answer.attrs["discrepancy"] = by.words if by is not None and beyond else ""
     return answer
+
+
+def _law_loss(
+    posterior: xr.Dataset, constant: xr.Dataset, plan: dict[str, xr.DataArray], by: Deviations | None
+) -> xr.DataArray:
+    """Loss of each plan by the Chinchilla law, and beyond the runs by what the draws make of it."""
+    names = ("E", "A", "B", "alpha", "beta")
+    law = chinchilla.loss(plan["params"], plan["tokens"], **{name: posterior[name] for name in names})
+    surface = deviating(surface_of_draws(posterior, constant, new_budget=False), by)
+    if not isinstance(surface, DeviatingSurface):
+        return law
+    law = law.transpose("plan", "chain", "draw")
+    moved = law.to_numpy().copy()
+    columns = (plan[name].to_numpy() for name in ("params", "tokens", "flops"))
+    for i, (params, tokens, flops) in enumerate(zip(*columns, strict=True)):
+        if decades_beyond(flops, surface.largest):
+            moved[i] = surface.loss_of_runs(params, tokens, flops).reshape(moved.shape[1:])
+    return law.copy(data=moved)
 
 
 def _plans(**given: Any) -> dict[str, xr.DataArray]:
@@ -121,11 +156,18 @@ def _profile_loss(
     compute_ratio: xr.DataArray,
     *,
     new_budget: bool,
+    discrepancy: bool,
     allow_unconverged: bool,
 ) -> xr.DataArray:
     """Loss on the profile of each plan's own compute, whose minimum and curvature the frontier gives."""
     posterior = fit["posterior"].dataset
-    at = optimum(fit, plan["flops"].values, new_budget=new_budget, allow_unconverged=allow_unconverged)
+    at = optimum(
+        fit,
+        plan["flops"].values,
+        new_budget=new_budget,
+        discrepancy=discrepancy,
+        allow_unconverged=allow_unconverged,
+    )
     least = at[["params_opt", "loss_opt"]].rename(compute="plan").drop_vars("plan")
     log_kappa = np.log(posterior["kappa"])
     if new_budget:

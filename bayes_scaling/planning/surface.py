@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InputError, did_you_mean
-from bayes_scaling.planning.frontier_surface import FrontierSurface
+from bayes_scaling.planning.deviations import deviations_of
+from bayes_scaling.planning.discrepancy import decades_beyond
+from bayes_scaling.planning.draws_surface import deviating, surface_of_draws
 from bayes_scaling.planning.isoflop import one_more_budget
-from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.optimum import outside
-from bayes_scaling.planning.price import price_of
 from bayes_scaling.quantities import format_share
 from bayes_scaling.sampling.artefact import fit_facts
 from bayes_scaling.sampling.by_recipe import constant_of_recipe, draws_of_recipe
@@ -89,6 +89,8 @@ class Fitted:
     recipe: str
     new_budget: bool = False
     """Whether the surface is that of one more budget, scattered about the line of an IsoFLOP model."""
+    discrepancy: str = ""
+    """By what the surface leaves the law beyond the runs, in words; "" if by nothing."""
     weights_by: str = ""
     """Of a mixture of fits: what their weights rest on, as `model_weights` has it."""
     weights_why: str = ""
@@ -97,6 +99,10 @@ class Fitted:
         """Label values with the draw as their last axis and nothing before it by chain and draw."""
         flat = np.broadcast_to(values, (self.shape[0] * self.shape[1],))
         return xr.DataArray(flat.reshape(self.shape), dims=("chain", "draw"), coords=self.coords)
+
+    def beyond(self, compute: Any) -> str:
+        """Say by what the surface leaves the law at some compute; "" within the runs, or if by nothing."""
+        return self.discrepancy if decades_beyond(compute, float(self.runs["flops"].max())).any() else ""
 
     def extrapolation(self, params: Any, tokens: Any, compute: Any) -> dict[str, Array]:
         """By what factor plans lie outside the runs in compute, size and tokens, and which lie below."""
@@ -111,7 +117,9 @@ class Fitted:
         return found
 
 
-def surface_of(fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool = True) -> Fitted:
+def surface_of(
+    fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool = True, discrepancy: bool = True
+) -> Fitted:
     """Turn a fit of any model into its surface of loss over size and tokens.
 
     Parameters
@@ -123,6 +131,9 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool 
     new_budget : bool
         Of an IsoFLOP model: take one more budget, by each draw scattered about the line as those of the runs
         are, by the same luck as that of `optimum`; else the line itself. A run that is planned has a budget.
+    discrepancy : bool
+        Let it deviate from the law beyond the runs, as the spec of the fit has it and by the same slopes as
+        in `optimum`; else the law alone.
 
     Returns
     -------
@@ -137,18 +148,13 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool 
     facts = fit_facts(fit)
     posterior, constant = fit["posterior"].dataset, fit["constant_data"].dataset
     posterior, constant = _of_recipe(posterior, constant, recipe)
-    surface: Surface
+    _check_draws(posterior, facts["law"])
+    deviations = deviations_of(fit, constant) if discrepancy else None
     scattered = False
-    if facts["law"] == "chinchilla":
-        law = {name: _flat(posterior[name]) for name in ("E", "A", "B", "alpha", "beta")}
-        _check_draws(law, positive=("A", "B", "alpha", "beta"))
-        surface = LawSurface(law, price_of(constant))
-    else:
-        off = one_more_budget(posterior, constant) if new_budget else None
-        scattered = off is not None and bool((off.to_array() != 0).any())
-        surface = _frontier(posterior, constant, off)
+    if facts["law"] != "chinchilla" and new_budget:
+        scattered = bool((one_more_budget(posterior, constant).to_array() != 0).any())
     return Fitted(
-        surface=surface,
+        surface=deviating(surface_of_draws(posterior, constant, new_budget=new_budget), deviations),
         shape=(posterior.sizes["chain"], posterior.sizes["draw"]),
         coords={name: posterior[name].to_numpy() for name in ("chain", "draw")},
         runs=constant[["params", "tokens", "flops"]],
@@ -157,46 +163,29 @@ def surface_of(fit: xr.DataTree, recipe: str | None = None, *, new_budget: bool 
         labels=facts["labels"],
         recipe=recipe or "",
         new_budget=scattered,
+        discrepancy="" if deviations is None else deviations.words,
     )
 
 
-def _flat(draws: xr.DataArray) -> Array:
-    return np.ascontiguousarray(draws.transpose("chain", "draw").to_numpy()).ravel()
-
-
-def _frontier(posterior: xr.Dataset, constant: xr.Dataset, off: xr.Dataset | None) -> FrontierSurface:
-    """Make the surface of an IsoFLOP model of one recipe: the line, or off it by so much."""
-    skew = {name: _flat(posterior[name]) for name in ("alpha", "beta") if name in posterior}
-    names = ("params_coefficient", "a", "E", "loss_coefficient", "gamma", "kappa", "kappa_slope")
-    line = {name: _flat(posterior[name]) for name in names}
-    if off is not None:
-        # The loss of all of a budget's runs is higher or lower, and with it what no compute removes.
-        by = {"params_coefficient": "params", "E": "loss", "loss_coefficient": "loss", "kappa": "kappa"}
-        line |= {name: line[name] * np.exp(_flat(off[of])) for name, of in by.items()}
-    above = ("params_coefficient", "loss_coefficient", "gamma", "kappa", *skew)
-    _check_draws(line | skew, positive=above)
-    return FrontierSurface(
-        log_kappa=np.log(line.pop("kappa")),
-        **line,
-        skew=skew,
-        price=price_of(constant),
-        # Each recipe's profiles are centred at the typical compute of its own runs.
-        typical_compute=float(np.exp(np.log(constant["flops"]).mean())),
-    )
-
-
-def _check_draws(draws: dict[str, Array], positive: tuple[str, ...]) -> None:
+def _check_draws(posterior: xr.Dataset, law: str) -> None:
     """Refuse draws that are no law: by them no plan is better than another."""
+    if law == "chinchilla":
+        names, positive = ["E"], ["A", "B", "alpha", "beta"]
+    else:
+        names = ["a", "E", "kappa_slope", "params_scatter", "loss_scatter", "kappa_scatter"]
+        positive = ["params_coefficient", "loss_coefficient", "gamma", "kappa", "alpha", "beta"]
+    draws = {name: posterior[name].to_numpy() for name in (*names, *positive) if name in posterior}
     wrong = {
         name: ~np.isfinite(values) | ((values <= 0) if name in positive else False)
         for name, values in draws.items()
     }
     none = np.any(list(wrong.values()), axis=0)
     if none.any():
-        names = ", ".join(name for name, of_draws in wrong.items() if of_draws.any())
+        said = ", ".join(name for name, of_draws in wrong.items() if of_draws.any())
+        above = ", ".join(name for name in positive if name in draws)
         raise InputError(
-            f"the fit: {format_share(none.mean())} of its draws are no law, for {names} must be finite, and "
-            f"{', '.join(positive)} above 0; fit again with priors that keep them so"
+            f"the fit: {format_share(none.mean())} of its draws are no law, for {said} must be finite, and "
+            f"{above} above 0; fit again with priors that keep them so"
         )
 
 

@@ -21,6 +21,7 @@ def compute_to_target(
     *,
     weights: Weights | None = None,
     recipe: str | None = None,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.Dataset:
     """Posterior of the least training compute that reaches a loss.
@@ -35,6 +36,9 @@ def compute_to_target(
         As for `plan`.
     recipe : str, optional
         Which recipe to plan for; needed where the fit tells recipes apart.
+    discrepancy : bool
+        Carry that beyond the largest run the law may not hold, by the same slopes as `optimum`; else say what
+        the law alone says.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -53,7 +57,9 @@ def compute_to_target(
         If the fit is not converged and its use was not allowed.
     """
     losses = positive_numbers("target", target)
-    fitted, _ = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
+    fitted, _ = fitted_of(
+        fit, recipe=recipe, weights=weights, discrepancy=discrepancy, allow_unconverged=allow_unconverged
+    )
     return least_computes(fitted, losses)
 
 
@@ -67,7 +73,7 @@ def least_computes(fitted: Fitted, losses: np.ndarray) -> xr.Dataset:
     found = found.assign_coords(target=losses)
     found["compute"].attrs["units"] = "FLOP"
     found.attrs = {"model": fitted.model, "converged": int(fitted.converged), "recipe": fitted.recipe}
-    found.attrs["new_budget"] = int(fitted.new_budget)
+    found.attrs |= {"new_budget": int(fitted.new_budget), "discrepancy": fitted.beyond(middle)}
     return found
 
 
@@ -78,6 +84,7 @@ def worth_of_improvement(
     *,
     weights: Weights | None = None,
     recipe: str | None = None,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
 ) -> xr.DataArray:
     """By what factor the compute would have to grow to lower the loss by so much, on the optimum.
@@ -94,6 +101,9 @@ def worth_of_improvement(
         As for `plan`.
     recipe : str, optional
         Which recipe to plan for; needed where the fit tells recipes apart.
+    discrepancy : bool
+        Carry that beyond the largest run the law may not hold, by the same slopes as `optimum`; else say what
+        the law alone says.
     allow_unconverged : bool
         Answer although the fit breaks a convergence rule.
 
@@ -111,7 +121,9 @@ def worth_of_improvement(
         If the fit is not converged and its use was not allowed.
     """
     budget, less = one_positive("compute", compute), one_positive("improvement", improvement)
-    fitted, _ = fitted_of(fit, recipe=recipe, weights=weights, allow_unconverged=allow_unconverged)
+    fitted, _ = fitted_of(
+        fit, recipe=recipe, weights=weights, discrepancy=discrepancy, allow_unconverged=allow_unconverged
+    )
     reached = fitted.surface.optimum(budget)[2]
     worth = fitted.draws(fitted.surface.least_compute(reached - less) / budget)
     worth.attrs = {"units": "1", "model": fitted.model, "converged": int(fitted.converged)}

@@ -36,6 +36,7 @@ def plot_audit(
     *,
     quantity: str = "params_opt",
     prob: float = PROB,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -52,6 +53,8 @@ def plot_audit(
         What to draw: a plan's size, its tokens or the loss that the fit gives it (the median).
     prob : float
         Probability inside the band.
+    discrepancy : bool
+        Carry that beyond the runs the law may not hold, as `optimum` does.
     allow_unconverged : bool
         Draw although the fit breaks a convergence rule.
     ax : Axes, optional
@@ -90,6 +93,7 @@ def plot_audit(
             compute.tolist(),
             quantity=quantity,
             prob=prob,
+            discrepancy=discrepancy,
             allow_unconverged=allow_unconverged,
             color=_OF_FITS[i % len(_OF_FITS)],
             name=name,
@@ -111,6 +115,7 @@ def plot_plans(
     plans: xr.Dataset,
     *,
     prob: float = PROB,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
     figsize: tuple[float, float] | None = None,
 ) -> list[Axes]:
@@ -118,7 +123,7 @@ def plot_plans(
 
     Parameters
     ----------
-    fit, plans, prob, allow_unconverged
+    fit, plans, prob, discrepancy, allow_unconverged
         As for `plot_audit`, which draws each panel.
     figsize : tuple of float, optional
         Width and height, in inches.
@@ -147,7 +152,15 @@ def plot_plans(
         plot_plan(plans, ax=panels[0])
     shown = panels[-3:]
     for ax, quantity in zip(shown, _OF_PLAN, strict=True):
-        plot_audit(fit, plans, quantity=quantity, prob=prob, allow_unconverged=allow_unconverged, ax=ax)
+        plot_audit(
+            fit,
+            plans,
+            quantity=quantity,
+            prob=prob,
+            discrepancy=discrepancy,
+            allow_unconverged=allow_unconverged,
+            ax=ax,
+        )
     for ax in shown[1:]:
         # The first one's holds for all.
         ax.get_legend().remove()

@@ -59,7 +59,7 @@ def plot_design(
     ax.plot(flops, runs["params"], "o", color="grey", markersize=4, alpha=0.6, label="runs there are")
     compute = np.geomspace(min(flops.min(), float(proposed["compute"].min())), target, 60)
     # Whether an unconverged fit may be used has been asked already.
-    best = optimum(own, compute, allow_unconverged=True)["params_opt"]
+    best = optimum(own, compute, discrepancy=False, allow_unconverged=True)["params_opt"]
     middle = best.median(("chain", "draw"))
     ax.plot(compute, middle, color="C0", linewidth=1, label="N_opt, median")
     ax.plot(

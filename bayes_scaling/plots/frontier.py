@@ -38,6 +38,7 @@ def plot_frontier(
     recipe: str | None = None,
     new_budget: bool = False,
     new_recipe: bool = False,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -60,6 +61,8 @@ def plot_frontier(
         Of an IsoFLOP model: mark one more budget's minimum, with its scatter.
     new_recipe : bool
         Of a model that pools recipes: draw one more recipe's optimum too, in black.
+    discrepancy : bool
+        Carry that beyond the runs the law may not hold, as `optimum` does.
     allow_unconverged : bool
         Draw although the fit breaks a convergence rule.
     ax : Axes, optional
@@ -94,8 +97,9 @@ def plot_frontier(
     # Each recipe's own ends are among them, so that its line ends there.
     reach = np.unique(np.concatenate([np.geomspace(least, every.max(), POINTS), every.ravel()]))
     has_minima, alone = "params_min" in fit["posterior"].dataset, len(names) == 1
-    sizes = _sizes(fit, reach, prob, allow_unconverged)
-    scattered = _sizes(fit, reach, prob, allow_unconverged, new_budget=True) if has_minima and alone else None
+    carried = {"discrepancy": discrepancy, "allow_unconverged": allow_unconverged}
+    sizes = _sizes(fit, reach, prob, **carried)
+    scattered = _sizes(fit, reach, prob, new_budget=True, **carried) if has_minima and alone else None
 
     legend_height, columns = (
         (0.0, 1) if alone else legend_below([*names, "a new recipe, and beyond"], SIZE[0])
@@ -103,7 +107,7 @@ def plot_frontier(
     ax = axes_or_new(ax, figsize or (SIZE[0], SIZE[1] + legend_height))
     marked = None
     if len(compute):
-        marked = _sizes(fit, np.array(compute), prob, allow_unconverged, new_budget=new_budget)
+        marked = _sizes(fit, np.array(compute), prob, new_budget=new_budget, **carried)
     for i, (name, (low, high, end)) in enumerate(ends.items()):
         color = f"C{i}" if len(names) <= FEW else colormaps["turbo"]((i + 0.5) / len(names))
         inside, beyond = (reach >= low) & (reach <= high), (reach >= high) & (reach <= end)
@@ -179,7 +183,7 @@ def _draw_new_recipe(
     new_budget: bool,
 ) -> None:
     def sizes(at: Sequence[float] | np.ndarray, *, new_budget: bool = False) -> xr.DataArray:
-        found = optimum(fit, at, new_recipe=True, new_budget=new_budget, allow_unconverged=allow_unconverged)
+        found = optimum(fit, at, new_recipe=True, new_budget=new_budget, **carried)
         return interval(found["params_opt"], prob)
 
     band = sizes(reach)
@@ -281,16 +285,11 @@ def _recipes(fit: xr.DataTree, recipe: str | None) -> list[str]:
 
 
 def _sizes(
-    fit: xr.DataTree, reach: np.ndarray, prob: float, allow_unconverged: bool, *, new_budget: bool = False
+    fit: xr.DataTree, reach: np.ndarray, prob: float, *, new_budget: bool = False, **how: bool
 ) -> xr.DataArray:
     """Summary of N_opt at each compute."""
     parts = [
-        interval(
-            optimum(fit, reach[i : i + AT_ONCE], new_budget=new_budget, allow_unconverged=allow_unconverged)[
-                "params_opt"
-            ],
-            prob,
-        )
+        interval(optimum(fit, reach[i : i + AT_ONCE], new_budget=new_budget, **how)["params_opt"], prob)
         for i in range(0, len(reach), AT_ONCE)
     ]
     return xr.concat(parts, "compute")

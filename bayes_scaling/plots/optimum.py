@@ -38,6 +38,7 @@ def plot_optimum(
     recipe: str | None = None,
     new_budget: bool = False,
     prob: float = PROB,
+    discrepancy: bool = True,
     allow_unconverged: bool = False,
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
@@ -60,6 +61,8 @@ def plot_optimum(
         Of an IsoFLOP model: mark one more budget's optimum, with its scatter.
     prob : float
         Probability inside the band and the marked intervals.
+    discrepancy : bool
+        Carry that beyond the runs the law may not hold, as `optimum` does.
     allow_unconverged : bool
         Draw although the fit breaks a convergence rule.
     ax : Axes, optional
@@ -82,11 +85,12 @@ def plot_optimum(
     if quantity not in _WORDS:
         raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
     fit = law_of_fit(fit, recipe)
+    carried = {"discrepancy": discrepancy, "allow_unconverged": allow_unconverged}
     marked = None
     if len(compute):
-        marked = _summary(fit, compute, quantity, prob, allow_unconverged, new_budget=new_budget)
+        marked = _summary(fit, compute, quantity, prob, new_budget=new_budget, **carried)
     ax = axes_or_new(ax, figsize)
-    draw_optimum(ax, fit, compute, quantity=quantity, prob=prob, allow_unconverged=allow_unconverged)
+    draw_optimum(ax, fit, compute, quantity=quantity, prob=prob, **carried)
     if marked is not None:
         middle = marked.sel(statistic="estimate")
         arms = [middle - marked.sel(statistic="low"), marked.sel(statistic="high") - middle]
@@ -112,6 +116,7 @@ def draw_optimum(
     *,
     quantity: str,
     prob: float,
+    discrepancy: bool,
     allow_unconverged: bool,
     color: str = "C0",
     name: str = "",
@@ -127,7 +132,7 @@ def draw_optimum(
         Of one recipe, as `law_of_fit` returns it.
     compute : sequence of float
         Budgets in FLOPs as far as which the curve reaches at least.
-    quantity, prob, allow_unconverged
+    quantity, prob, discrepancy, allow_unconverged
         As for `plot_optimum`.
     color : str
         Of the line and its band.
@@ -141,7 +146,7 @@ def draw_optimum(
     flops = constant["flops"]
     low, high = float(flops.min()), float(flops.max())
     reach = np.geomspace(min([low, *compute]), max([high, *compute]) * 1.5, 100)
-    band = _summary(fit, reach, quantity, prob, allow_unconverged)
+    band = _summary(fit, reach, quantity, prob, discrepancy=discrepancy, allow_unconverged=allow_unconverged)
     if runs:
         ax.axvspan(low, high, color="0.92", zorder=0, label="compute of the runs")
         # The ratio has no column of its own, and the loss is what was observed.
@@ -166,9 +171,9 @@ def _summary(
     compute: Sequence[float] | np.ndarray,
     quantity: str,
     prob: float,
-    allow_unconverged: bool,
+    prob: float,
     *,
     new_budget: bool = False,
+    **carried: bool,
 ) -> xr.DataArray:
-    optima = optimum(fit, compute, new_budget=new_budget, allow_unconverged=allow_unconverged)
-    return interval(optima[quantity], prob)
+    return interval(optimum(fit, compute, new_budget=new_budget, **carried)[quantity], prob)

@@ -19,6 +19,12 @@ FORMAT = 1
 """Version of the attributes and groups of a fit; a newer file is refused."""
 
 _FORMAT_KEY = "bayes_scaling_format"
+BACKTEST = "backtest"
+"""Group of what the runs' own cuts have shown, where `learn_discrepancy` has asked them."""
+
+PLANNED = ("posterior", "constant_data", BACKTEST)
+"""Groups that a plan reads."""
+
 _GROUPS = ("posterior", "sample_stats", "observed_data", "constant_data")
 
 

@@ -68,7 +68,9 @@ def predictions(shapes: list[str]) -> pd.DataFrame:
             rows.append([method, quantity, *one.sel(statistic=["estimate", "low", "high"]).values])
     plan = planned(shapes)
     for model, posterior in zip(MODELS, fits, strict=True):
-        losses = interval(predict(posterior, plan["params"].to_list(), plan["tokens"].to_list())["loss"])
+        losses = interval(
+            predict(posterior, plan["params"].to_list(), plan["tokens"].to_list(), discrepancy=False)["loss"]
+        )
         for i, shape in enumerate(shapes):
             values = losses.isel(plan=i).sel(statistic=["estimate", "low", "high"]).values
             rows.append([model, f"loss of {shape}", *values])

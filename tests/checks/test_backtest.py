@@ -17,7 +17,7 @@ from bayes_scaling.checks.slopes import seen_slope
 from bayes_scaling.cli.backtest import describe
 from bayes_scaling.errors import InputError
 from bayes_scaling.laws import chinchilla
-from bayes_scaling.planning.discrepancy import LOSS_SLOPES, PARAMS_SLOPES
+from bayes_scaling.models.discrepancy import LOSS_SLOPES, PARAMS_SLOPES
 from bayes_scaling.runs.simulate import simulate_runs
 
 

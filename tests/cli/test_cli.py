@@ -79,7 +79,10 @@ def test_optimum_prints_the_posterior_at_each_budget(fit_nc: Path):
     done = run("optimum", fit_nc, "--compute", "5.76e23,1e22", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert set(document) == {"prob", "model", "converged", "a", "b", "flops_per_param_token", "optima"}
+    assert set(document) == {
+        "prob", "model", "converged", "discrepancy", "a", "b", "flops_per_param_token", "optima"
+    }  # fmt: skip
+    assert "as published studies do" in document["discrepancy"][0]
     assert [row["compute"] for row in document["optima"]] == [5.76e23, 1e22]
     row = document["optima"][0]
     assert set(row) == {

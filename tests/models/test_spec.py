@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from bayes_scaling import load_spec
 from bayes_scaling.errors import InputError
+from bayes_scaling.models.discrepancy import PARAMS_SLOPES
 from bayes_scaling.models.spec import list_specs, spec_from_dict, spec_to_dict, spec_to_json
 from bayes_scaling.resources import resource_folder
 
@@ -78,3 +80,41 @@ def test_a_spec_is_returned_as_it_is():
     spec = load_spec("parametric")
     assert load_spec(spec) is spec
     assert spec_to_dict(spec)["priors"]["alpha"]["dist"] == "LogNormal"
+
+
+def test_slopes_beyond_the_runs_are_published_ones_or_numbers(tmp_path: Path):
+    own = "{ mean = 0.0, scale = 0.03, spread = 0.5, shared = 0.2, decades = 0.7 }"
+    text = (resource_folder("models") / "parametric.toml").read_text()
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace('\nloss = "published"', f"\nloss = {own}"))
+    found = load_spec(path).discrepancy
+    assert found is not None
+    assert (found.loss.scale, found.loss.decades) == (0.03, 0.7)
+    assert found.params == PARAMS_SLOPES
+    # A fit stores the numbers, whatever is published later.
+    assert spec_to_dict(load_spec(path))["discrepancy"]["params"]["scale"] == PARAMS_SLOPES.scale
+    assert load_spec("parametric-raw").discrepancy is None
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ('loss = "publshed"', 'must be "published" or a table of mean, scale, spread, shared, decades'),
+        ("loss = { mean = 0.0 }", "loss: missing decades, scale, shared, spread"),
+        ('los = "published"', "unknown key 'los'; did you mean 'loss'"),
+        (
+            "loss = { mean = 0, scale = 1, spread = 1, shared = 1.5, decades = 1 }",
+            "shared must be a number from 0 to 1, not 1.5",
+        ),
+        (
+            "loss = { mean = 0, scale = -1, spread = 1, shared = 1, decades = 1 }",
+            "scale must be a number of at least 0, not -1",
+        ),
+    ],
+)
+def test_what_is_wrong_in_its_discrepancy_is_named(tmp_path: Path, new: str, said: str):
+    path = tmp_path / "own.toml"
+    text = (resource_folder("models") / "parametric.toml").read_text()
+    path.write_text(text.replace('\nloss = "published"', f"\n{new}"))
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_spec(path)

@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_scaling.planning.discrepancy import Population, Seen, decades_beyond, expected_slope
+from bayes_scaling.models.discrepancy import Population
+from bayes_scaling.planning.discrepancy import (
+    Seen,
+    decades_beyond,
+    expected_slope,
+    log_deviation,
+)
 
 FIXED = Population(mean=-0.02, scale=0.05, spread=1e-9, shared=0.3, decades=0.7)
 """All studies have one scale, so that a closed form is exact."""
@@ -66,16 +72,12 @@ def test_draws_have_the_moments():
     assert (draws.mean(), draws.std()) == pytest.approx(slope.moments(), rel=0.02)
 
 
-def test_bounded_draws_are_those_below_the_bound():
-    slope = expected_slope(Population(0.01, 0.05, 0.7, 0.3, 0.7), 1e20, [Seen(1e19, 0.05, 0.02)])
-    every = slope.draws(400_000, np.random.default_rng(0))
-    below = slope.draws(400_000, np.random.default_rng(1), below=0.06)
-    assert below.max() < 0.06
-    expected = every[every < 0.06]
-    assert (below.mean(), below.std()) == pytest.approx((expected.mean(), expected.std()), rel=0.02)
-
-
-def test_each_draw_has_its_own_bound():
-    bound = np.linspace(-0.5, 0.5, 1000)
-    draws = expected_slope(FIXED, 1e20).draws(1000, np.random.default_rng(0), below=bound)
-    assert (draws <= bound).all()
+def test_a_slope_holds_up_to_its_bend_and_a_tenth_of_the_gain_is_kept_beyond():
+    decades = np.array([0.0, 1.0, 2.0, 3.0])
+    gain = 0.1 * decades
+    straight = log_deviation(-0.05, decades, np.inf, gain, np.inf)
+    assert straight == pytest.approx(-0.05 * decades)
+    bent = log_deviation(0.08, decades, 1.0, gain, 0.1)
+    assert bent == pytest.approx([0.0, 0.08, 0.08 + 0.09, 0.08 + 0.18])
+    never = log_deviation(0.2, decades, 0.0, gain, 0.0)
+    assert gain - never == pytest.approx(0.1 * gain)
