@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_scaling.planning.deviating_surface import DeviatingSurface
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.law_surface import LawSurface
 from bayes_scaling.planning.surface import Surface, surface_of
@@ -21,7 +22,7 @@ MOST_DRAWS = 4000
 ROOM = 2_500_000
 """Bytes of a page for the draws of all recipes of all its fits."""
 
-_BYTES_A_DRAW = 15 * 8 * 4 / 3
+_BYTES_A_DRAW = 18 * 8 * 4 / 3
 """At most, as base64: no model has more columns."""
 
 _DECADES = 4
@@ -49,7 +50,8 @@ def embedded_draws(fit: xr.DataTree, recipe: str | None, most: int) -> dict[str,
     -------
     dict
         law ("chinchilla" or "frontier"); draws and of, how many are kept, of how many; columns, by name the
-        base64 text of little-endian float64 by draw; scattered, the columns that differ in one more budget of
+        base64 text of little-endian float64 by draw, among them slope, params_slope and bend of draws that
+        leave their law beyond the runs; scattered, the columns that differ in one more budget of
         an IsoFLOP model, which is what a plan is about; price, as `Price` has it; typical_compute of an
         IsoFLOP model; runs, the smallest and largest flops, params and tokens; and compute, the ends of the
         slider.
@@ -65,21 +67,25 @@ def embedded_draws(fit: xr.DataTree, recipe: str | None, most: int) -> dict[str,
         name: [float(line.runs[name].min()), float(line.runs[name].max())]
         for name in ("flops", "params", "tokens")
     }
-    assert isinstance(surface, LawSurface | FrontierSurface)
+    law = surface.law if isinstance(surface, DeviatingSurface) else surface
+    assert isinstance(law, LawSurface | FrontierSurface)
     return {
-        "law": "chinchilla" if isinstance(surface, LawSurface) else "frontier",
+        "law": "chinchilla" if isinstance(law, LawSurface) else "frontier",
         "draws": len(kept),
         "of": of,
         "columns": {name: _base64(values) for name, values in columns.items()},
         "scattered": {name: _base64(values) for name, values in changed.items()},
-        "price": asdict(surface.price),
-        "typical_compute": getattr(surface, "typical_compute", None),
+        "price": asdict(law.price),
+        "typical_compute": getattr(law, "typical_compute", None),
         "runs": runs,
         "compute": [runs["flops"][0], runs["flops"][1] * 10.0**_DECADES],
     }
 
 
 def _columns(surface: Surface) -> dict[str, Array]:
+    if isinstance(surface, DeviatingSurface):
+        slopes = {name: getattr(surface, name) for name in ("slope", "params_slope", "bend")}
+        return _columns(surface.law) | slopes
     if isinstance(surface, LawSurface):
         return dict(surface.law)
     assert isinstance(surface, FrontierSurface)

@@ -133,5 +133,6 @@ def headline(decision: xr.Dataset, prob: float) -> dict[str, str]:
         **rows,
         "budget": format_flops(float(decision["compute"])),
         "prob": format_share(prob),
+        "discrepancy": decision.attrs["discrepancy"],
         "scattered": "of one more budget, scattered about the line" if decision.attrs["new_budget"] else "",
     }
