@@ -136,7 +136,7 @@ def plot_frontier(
             aside = 1.08 ** (i - (len(names) - 1) / 2)
             _mark(ax, marked, name, aside=aside, color="C3" if alone else color, label=alone)
     if new_recipe:
-        _draw_new_recipe(ax, fit, reach, compute, prob, allow_unconverged, new_budget=new_budget)
+        _draw_new_recipe(ax, fit, reach, compute, prob, new_budget=new_budget, **carried)
     ax.plot([], [], "--", color="C0" if alone else "0.4", label="beyond the runs")
     log_quantities(ax, x=format_flops, y=format_quantity)
     facts, whose = fit_facts(fit), f", {recipe}" if recipe else ""
@@ -178,9 +178,9 @@ def _draw_new_recipe(
     reach: np.ndarray,
     compute: Sequence[float],
     prob: float,
-    allow_unconverged: bool,
     *,
     new_budget: bool,
+    **carried: bool,
 ) -> None:
     def sizes(at: Sequence[float] | np.ndarray, *, new_budget: bool = False) -> xr.DataArray:
         found = optimum(fit, at, new_recipe=True, new_budget=new_budget, **carried)

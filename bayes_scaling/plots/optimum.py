@@ -85,7 +85,7 @@ def plot_optimum(
     if quantity not in _WORDS:
         raise InputError(f"no quantity {quantity!r} to draw{did_you_mean(quantity, _WORDS)}")
     fit = law_of_fit(fit, recipe)
-    carried = {"discrepancy": discrepancy, "allow_unconverged": allow_unconverged}
+    carried: dict[str, Any] = {"discrepancy": discrepancy, "allow_unconverged": allow_unconverged}
     marked = None
     if len(compute):
         marked = _summary(fit, compute, quantity, prob, new_budget=new_budget, **carried)
@@ -170,7 +170,6 @@ def _summary(
     fit: xr.DataTree,
     compute: Sequence[float] | np.ndarray,
     quantity: str,
-    prob: float,
     prob: float,
     *,
     new_budget: bool = False,

@@ -17,7 +17,7 @@ from bayes_scaling.checks.scores import log_score
 from bayes_scaling.cli.backtest import describe
 from bayes_scaling.cli.main import app
 from bayes_scaling.errors import InputError
-from bayes_scaling.planning.discrepancy import LOSS_SLOPES, PARAMS_SLOPES
+from bayes_scaling.models.discrepancy import LOSS_SLOPES, PARAMS_SLOPES
 from bayes_scaling.planning.stacking import stack_scores
 
 
