@@ -8,10 +8,10 @@ d = log10(C / C_max) decades out
 
 so that N_opt' = N_opt exp(eps d), D_opt' is what is left of C = k N D, and L_opt' = L_opt exp(dev(C)). Up to
 C_max there is no deviation at all. More compute must never stop helping: with g(d) the fall of log L_opt from
-C_max on, the frontier keeps at least a tenth of the rate g' that the law gives it,
+C_max on, the frontier keeps at least half of the rate g' that the law gives it,
 
-    dev(C) = slope d                                 up to the bend d*, where slope = 0.9 g'(d*)
-    dev(C) = slope d* + 0.9 (g(d) - g(d*))           beyond it
+    dev(C) = slope d                                 up to the bend d*, where slope = g'(d*) / 2
+    dev(C) = slope d* + (g(d) - g(d*)) / 2            beyond it
 
 and the bend is at 0 for slopes that would take more from the start, nowhere for those that never do.
 
@@ -41,8 +41,9 @@ _NODES = np.linspace(-2.4, 2.4, 13)
 """Scales of a study that are weighed, in standard deviations of their logarithm about its mean."""
 
 
-KEPT = 0.1
-"""Share of the law's gain from more compute that no slope takes away."""
+KEPT = 0.5
+"""Share of the law's gain from more compute that no slope takes away. Of 137 cuts of published studies none
+lost more than 0.44 of it in a decade, and 95 % less than 0.17: benchmarks/backtest.py prints it."""
 
 _ROUNDING = 1e-12
 """Share by which the compute of a run may exceed that of the largest, being the same but for rounding."""

@@ -202,7 +202,7 @@ class FrontierSurface {
 }
 
 /** Share of the law's gain from more compute that no slope takes away. */
-const KEPT = 0.1;
+const KEPT = 0.5;
 /** Decades between the rungs of a ladder, and how many beyond the runs a loss is sought. */
 const RUNG = 0.1, FAR = 12;
 /** Step in log tokens: of the slope of the loss. */
@@ -211,7 +211,7 @@ const STEP = 1e-4;
 /**
  * A surface that leaves its law beyond the runs (planning/discrepancy.py, planning/deviating_surface.py). With d
  * the decades beyond the largest run, N_opt' = N_opt e^(eps d) and L_opt' = L_opt e^dev(C), where dev = slope d up
- * to the bend, from where on the frontier keeps a tenth of what the law gains.
+ * to the bend, from where on the frontier keeps half of what the law gains.
  */
 class DeviatingSurface {
   /**

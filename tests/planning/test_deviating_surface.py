@@ -8,6 +8,7 @@ from handmade_fits import BESIROGLU, frontier_draws, law_draws
 
 from bayes_scaling.planning.deviating_surface import DeviatingSurface
 from bayes_scaling.planning.deviations import Deviations
+from bayes_scaling.planning.discrepancy import KEPT
 from bayes_scaling.planning.draws_surface import deviating
 from bayes_scaling.planning.frontier_surface import FrontierSurface
 from bayes_scaling.planning.law_surface import LawSurface
@@ -121,7 +122,7 @@ def test_the_optimum_moves_as_the_slopes_say(law):
     assert loss[straight] == pytest.approx((by_law[2] * np.exp(2 * slope))[straight])
 
 
-def test_the_bend_is_where_a_tenth_of_the_gain_is_left(law):
+def test_the_bend_is_where_no_more_of_the_gain_may_be_lost(law):
     slope, _ = slopes()
     surface = deviated(law, slope, np.zeros(COUNT))
 
@@ -133,10 +134,10 @@ def test_the_bend_is_where_a_tenth_of_the_gain_is_left(law):
     inside = np.flatnonzero((surface.bend > 0.01) & np.isfinite(surface.bend))
     assert inside.size
     part, own = law.at_draws(inside), surface.at_draws(inside)
-    assert rate(part, own.bend) == pytest.approx(own.slope / 0.9, rel=1e-4)
+    assert rate(part, own.bend) == pytest.approx(own.slope / (1 - KEPT), rel=1e-4)
     for decades in (0.5, 2.0, 5.0):
         kept = rate(surface, np.full(COUNT, decades)) / rate(law, np.full(COUNT, decades))
-        assert kept.min() > 0.0999
+        assert kept.min() > KEPT - 1e-4
     assert (surface.bend[slope <= 0] == np.inf).all()
 
 
@@ -246,8 +247,8 @@ def test_the_frontier_of_besiroglu_bends_in_closed_form():
     law = LawSurface({name: np.full(3, value) for name, value in BESIROGLU.items()}, Price(6.0))
     alpha, beta = BESIROGLU["alpha"], BESIROGLU["beta"]
     gamma = alpha * beta / (alpha + beta)
-    slope = np.array([0.03, 0.05, 0.2])
+    slope = np.array([0.015, 0.03, 0.2])
     surface = deviated(law, slope, np.zeros(3))
-    loss = BESIROGLU["E"] / (1 - slope / 0.9 / (gamma * np.log(10)))
+    loss = BESIROGLU["E"] / (1 - slope / (1 - KEPT) / (gamma * np.log(10)))
     at = np.log10(law.least_compute(np.where(loss > 0, loss, 1e9)) / LARGEST)
     assert surface.bend == pytest.approx([at[0], at[1], 0.0], rel=1e-5)

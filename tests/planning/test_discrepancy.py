@@ -5,6 +5,7 @@ import pytest
 
 from bayes_scaling.models.discrepancy import Population
 from bayes_scaling.planning.discrepancy import (
+    KEPT,
     Seen,
     decades_beyond,
     expected_slope,
@@ -72,12 +73,12 @@ def test_draws_have_the_moments():
     assert (draws.mean(), draws.std()) == pytest.approx(slope.moments(), rel=0.02)
 
 
-def test_a_slope_holds_up_to_its_bend_and_a_tenth_of_the_gain_is_kept_beyond():
+def test_a_slope_holds_up_to_its_bend_and_beyond_it_a_share_of_the_gain_is_kept():
     decades = np.array([0.0, 1.0, 2.0, 3.0])
     gain = 0.1 * decades
     straight = log_deviation(-0.05, decades, np.inf, gain, np.inf)
     assert straight == pytest.approx(-0.05 * decades)
-    bent = log_deviation(0.08, decades, 1.0, gain, 0.1)
-    assert bent == pytest.approx([0.0, 0.08, 0.08 + 0.09, 0.08 + 0.18])
+    bent, lost = log_deviation(0.04, decades, 1.0, gain, 0.1), 0.1 * (1 - KEPT)
+    assert bent == pytest.approx([0.0, 0.04, 0.04 + lost, 0.04 + 2 * lost])
     never = log_deviation(0.2, decades, 0.0, gain, 0.0)
-    assert gain - never == pytest.approx(0.1 * gain)
+    assert gain - never == pytest.approx(KEPT * gain)

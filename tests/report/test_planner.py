@@ -16,6 +16,7 @@ from handmade_fits import frontier_draws, handmade_fit, law_draws
 
 from bayes_scaling import interval, optimum, plan
 from bayes_scaling.errors import InputError
+from bayes_scaling.planning.discrepancy import KEPT
 from bayes_scaling.quantities import (
     format_factor,
     format_flops,
@@ -199,10 +200,10 @@ def test_beyond_the_runs_the_surface_leaves_its_law_as_it_is_said_to(evaluate: E
     count = 150
     rng = np.random.default_rng(3)
     slope, eps = rng.normal(0.0, 0.02, count), rng.normal(0.0, 0.2, count)
-    # Where nine tenths of what the law gains per decade are eaten up.
+    # Where all that may be lost of what the law gains per decade is.
     decades = np.linspace(0, 6, 601)
     gain = -np.diff(np.log(optimum(fit, largest * 10**decades)["loss_opt"].isel(chain=0)), axis=-1) / 0.01
-    eaten = 0.9 * gain < slope[:, None]
+    eaten = (1 - KEPT) * gain < slope[:, None]
     bend = np.where(eaten.any(axis=1), decades[eaten.argmax(axis=1)], np.inf)
     assert 0 < np.isfinite(bend).sum() < count
     part = embedded_draws(fit, None, 4000)
@@ -220,7 +221,7 @@ def test_beyond_the_runs_the_surface_leaves_its_law_as_it_is_said_to(evaluate: E
         at = largest * 10 ** np.minimum(bend, decades)
         turn = np.diag(optimum(fit, at)["loss_opt"].isel(chain=0))
         gained = np.log(start / own) - np.log(start / turn) if decades else np.zeros(count)
-        deviation = slope * np.minimum(bend, decades) + 0.9 * gained * (decades > bend)
+        deviation = slope * np.minimum(bend, decades) + (1 - KEPT) * gained * (decades > bend)
         each = "(ask) => Array.from({length: 150}, (_, i) => %s)"
         found = evaluate(each % "line.size(i, ask)", compute)
         np.testing.assert_allclose(found, size * np.exp(eps * decades), rtol=1e-9)
