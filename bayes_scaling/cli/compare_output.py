@@ -112,7 +112,7 @@ def _notes(methods: list[dict[str, Any]]) -> list[str]:
         if method["resamples"]:
             failed = f", {method['failed']} of which gave no estimate" if method["failed"] else ""
             told.append(f"{method['resamples']} resamples{failed}")
-        carried = [f"beyond the runs {words}" for words in method["discrepancy"]]
+        carried = [f"beyond the runs, {words}" for words in method["discrepancy"]]
         for each in [*told, *method["notes"], *carried]:
             said.setdefault(name, {}).setdefault(each, []).append(recipe)
     lines = []
