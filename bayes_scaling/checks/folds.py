@@ -69,10 +69,17 @@ def folds(runs: pd.DataFrame, cuts: Sequence[float] | None = None) -> list[Fold]
     Raises
     ------
     InputError
-        If a cut is no number of FLOPs, or no recipe can be cut.
+        If a cut is no number of FLOPs, no run lies beyond one, or no recipe can be cut.
     """
     if cuts is not None and not all(np.isfinite(cut) and cut > 0 for cut in cuts):
         raise InputError(f"cuts must be positive numbers of FLOPs, not {list(cuts)}")
+    largest = float(runs["flops"].max())
+    far = [format_flops(cut) for cut in cuts or () if cut * (1 + _SAME) >= largest]
+    if far:
+        raise InputError(
+            f"{runs.attrs.get('source', 'runs')}: no run has {_SAME:.0%} more than {', '.join(far)} FLOP "
+            f"(the largest has {format_flops(largest)}), so nothing is left to predict; cut below the largest"
+        )
     found: list[Fold] = []
     reasons = []
     for part in by_recipe(runs, always=True):

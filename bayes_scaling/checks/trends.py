@@ -114,9 +114,9 @@ def _trend(found: Evidence, residuals: xr.Dataset, name: str, recipes: list[str]
         False,
         f"the losses{whose} bend away from the law along {words} (p = {p_value:.1g}, {tested}): by "
         f"{100 * worst.size[at]:+.2g} % at {_written(values[at], unit)}",
-        "the law is not quite of this form, or some runs differ in more than size and tokens: look at "
-        "plot_residuals; leave out early or under-tuned runs, or fit another model; do not trust what is "
-        "extrapolated",
+        "the law is not quite of this form, or some runs differ in more than size and tokens: look at the "
+        "residuals (check --figure, or plot_residuals); leave out early or under-tuned runs, or fit another "
+        "model; do not trust what is extrapolated",
         p_value,
     )
 
@@ -161,7 +161,8 @@ def noise_finding(predicted: Predicted, recipes: list[str]) -> Finding:
         f"than at {there}, so that intervals are too narrow at the one and too wide at the other",
         'let the noise change with compute: growth = "compute" under [noise] in the spec'
         if name == "compute"
-        else "find what the runs that scatter most share (plot_residuals); leave unsound ones out",
+        else "find what the runs that scatter most share (check --figure, or plot_residuals); leave out "
+        "unsound ones",
         p_value,
     )
 

@@ -182,7 +182,7 @@ def _print(document: dict[str, Any]) -> None:
     for each in document["slopes"]:
         of = f"{each['recipe']}: " if several else ""
         moments = [(each[kind]["mean"], each[kind]["sd"]) for kind in ("loss", "params")]
-        say(f"{of}beyond all the runs expect that {slopes_in_words(*moments)}")
+        say(f"{of}beyond all the runs, {slopes_in_words(*moments)}")
     for row in document["rows"]:
         where = f"{row['recipe'] + ', ' if several else ''}cut at {format_flops(row['cut'])}: {row['method']}"
         if row["reason"]:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bayes_scaling.cli.extrapolation import outside_the_runs
+from bayes_scaling.cli.extrapolation import extrapolation_of, outside_the_runs
 from bayes_scaling.cli.output import (
     QUANTITIES,
     console,
     format_interval,
     print_table,
-    warn_of_extrapolation,
 )
 from bayes_scaling.quantities import format_flops, format_share
 
@@ -79,11 +78,14 @@ def print_compare(document: dict[str, Any]) -> None:
         agreed = [f"within each recipe {agreed[0]}"]
     for sentence in _gravest(document) or agreed:
         say(sentence, style="bold")
-    warn_of_extrapolation([at for method in methods for at in method["optima"]])
-    if any(method["discrepancy"] for method in methods):
+    carried = any(method["discrepancy"] for method in methods)
+    said, guess = extrapolation_of([at for method in methods for at in method["optima"]], carried=carried)
+    if said:
+        say(said, style="bold red" if guess else None)
+    if carried:
         say(
-            "beyond the runs only posteriors carry that their law may fail; the approaches and what is "
-            "published do not"
+            "only those of posteriors do: the intervals of the approaches and of what is published hold if "
+            "the law holds out there"
         )
     for method in methods:
         if not method["converged"]:
@@ -110,7 +112,7 @@ def _notes(methods: list[dict[str, Any]]) -> list[str]:
         if method["resamples"]:
             failed = f", {method['failed']} of which gave no estimate" if method["failed"] else ""
             told.append(f"{method['resamples']} resamples{failed}")
-        carried = [f"beyond the runs {words}" for words in method["discrepancy"]]
+        carried = [f"beyond the runs, {words}" for words in method["discrepancy"]]
         for each in [*told, *method["notes"], *carried]:
             said.setdefault(name, {}).setdefault(each, []).append(recipe)
     lines = []

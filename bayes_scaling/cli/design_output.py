@@ -132,7 +132,7 @@ def _say_of_worth(document: dict[str, Any], spent: float) -> None:
     """Say what the pilot runs save for what they cost, and how many of them are worth it."""
     say, runs, worth = console().print, document["runs"], document["runs_worth"]
     if document["worth"] < 1:
-        say("they cost more than they are expected to save at this target", style="bold")
+        say("the pilot runs cost more than they are expected to save at this target", style="bold")
     saved = format_factor(document["worth"])
     say(f"a FLOP of these pilot runs saves {saved} of those that the large run is expected to waste")
     if not worth:

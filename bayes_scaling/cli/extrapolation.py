@@ -71,7 +71,7 @@ def extrapolation_of(
     names : list of str, optional
         What the answers are called.
     carried : bool
-        Whether their intervals carry that the law may fail beyond the runs.
+        Whether their intervals allow for the law failing beyond the runs.
 
     Returns
     -------
@@ -96,12 +96,12 @@ def extrapolation_of(
     }
     guesses = [i for i, words in far.items() if words]
     if not guesses:
-        hold = "carry that the law may fail out there" if carried else "hold if the law holds out there"
+        hold = "allow for the law failing out there" if carried else "hold if the law holds out there"
         return f"{said}: the intervals {hold}", False
     what = " and ".join(words for words in SIDES if any(words in far[i] for i in guesses))
     whose = f" ({' and '.join(names[i] for i in guesses)})" if names and len(guesses) < len(answers) else ""
     return (
         f"{said}: in {what} THIS IS A GUESS{whose}, for no law has been tested so far from its runs; the "
-        f"intervals {'carry what is known of how' if carried else 'do not cover that'} it may fail",
+        f"intervals {'allow for what is known of how' if carried else 'do not cover that'} it may fail",
         True,
     )

@@ -94,7 +94,7 @@ def print_target(document: dict[str, Any]) -> None:
         f"({_compute(least['low'])} to {_compute(least['high'])})"
     )
     if document["never"] > 0:
-        say(f"no compute reaches it with probability {document['never']:.3g}", style="bold")
+        say(f"with probability {format_share(document['never'])} no compute reaches it", style="bold")
     if best["binding"]:
         say(f"held by {', '.join(best['binding'])}")
     say_of_budget(document)

@@ -109,7 +109,8 @@ def budget(
         return None
     if rate.flops_per_hour is None:
         raise InputError(
-            f"{given[0]} becomes FLOPs by peak and mfu, which say what an accelerator does; give both"
+            f"a budget by {given[0]} is turned into FLOPs by peak and mfu, which say what an accelerator "
+            "does; give both"
         )
     if gpus is not None and hours is not None:
         return one_positive("gpus", gpus) * one_positive("hours", hours) * rate.flops_per_hour

@@ -73,7 +73,7 @@ def deviations_of(fit: xr.DataTree, constant: xr.Dataset, *, unseen: bool = Fals
     cuts = len({each.cut for each in (*shown[LOSS], *shown[PARAMS])})
     source = f"as {cuts} cuts of these runs have shown" if cuts > 1 else "as one cut of these runs has shown"
     if not cuts:
-        source = "as published studies do"
+        source = "as in published studies (`fit --backtest` learns it from these runs)"
     return Deviations(
         largest,
         loss.draws(count, rng),
@@ -85,9 +85,10 @@ def deviations_of(fit: xr.DataTree, constant: xr.Dataset, *, unseen: bool = Fals
 def slopes_in_words(loss: tuple[float, float], params: tuple[float, float]) -> str:
     """Say what slopes are expected, by mean and standard deviation of those of log loss and log N_opt."""
     (level, spread), (shift, width) = loss, params
+    moved = f"{percent:+d}" if (percent := round(100 * shift)) else "0"
     return (
-        f"the loss leaves the law by {100 * level:+.1f} \N{PLUS-MINUS SIGN} {100 * spread:.1f} % a decade of "
-        f"compute, and N_opt by {round(100 * shift):+d} \N{PLUS-MINUS SIGN} {100 * width:.0f} %"
+        f"expect losses to leave the law by {100 * level:+.1f} \N{PLUS-MINUS SIGN} {100 * spread:.1f} % "
+        f"(mean and sd) a decade of compute, and N_opt by {moved} \N{PLUS-MINUS SIGN} {100 * width:.0f} %"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayes_scaling.errors import InputError
 from bayes_scaling.plots.axes import SIZE
+from bayes_scaling.quantities import format_share
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,10 +65,17 @@ def _errors(ax: Axes, backtest: xr.Dataset) -> None:
     last = backtest.isel(estimator=1).sel(prob=backtest.attrs["scored_prob"])
     decades = backtest["decades_beyond"].to_numpy()
     ends = [100 * np.log(last[end].to_numpy() / plain["estimate"].to_numpy()) for end in ("low", "high")]
-    ax.vlines(decades, *ends, color="C1", alpha=0.15, linewidth=1)
-    ax.plot(decades, 100 * plain["error"], ".", color="C0", markersize=4)
+    interval = f"{format_share(backtest.attrs['scored_prob'])} interval of {last['estimator'].item()}"
+    ax.vlines(decades, *ends, color="C1", alpha=0.15, linewidth=1, label=interval)
+    model = backtest.attrs["model"]
+    ax.plot(decades, 100 * plain["error"], ".", color="C0", markersize=4, label=f"runs, against {model}")
     ax.axhline(0, color="0.7", linewidth=1)
     ax.set(xlabel="decades of compute beyond the cut", ylabel="loss over that predicted, %")
+    # A band that faint is not found again in a legend.
+    legend = ax.legend(fontsize="small", frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
 
 
 def _pit(ax: Axes, backtest: xr.Dataset) -> None:
@@ -75,4 +83,9 @@ def _pit(ax: Axes, backtest: xr.Dataset) -> None:
     for name in backtest["estimator"].values.tolist():
         found = np.sort(backtest["pit"].sel(estimator=name).dropna("prediction"))
         ax.step(found, (np.arange(len(found)) + 1) / len(found), where="post")
-    ax.set(xlabel="PIT", ylabel="share of the runs up to it", xlim=(0, 1), ylim=(0, 1))
+    ax.set(
+        xlabel="PIT: predictive probability below the loss",
+        ylabel="share of the runs up to it",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )

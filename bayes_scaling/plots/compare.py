@@ -50,7 +50,7 @@ def plot_compare(
     figsize : tuple of float, optional
         Width and height of a new figure, in inches; unless given, as high as the rows need. What has no
         interval, such as a published estimate, is a hollow point; an interval of another probability than the
-        others says so beside the name.
+        others says so beside the name, and so does one that carries the discrepancy beyond the runs.
 
     Returns
     -------
@@ -86,7 +86,12 @@ def plot_compare(
         why = gap if comparison["available"].values[i] else "not available"
         ax.text(0.01, rows[i], why, transform=ax.get_yaxis_transform(), va="center", color="0.5")
     converged = comparison["converged"].values
-    said = [name if good else f"{name} (NOT converged)" for name, good in zip(names, converged, strict=True)]
+    said = list(names)
+    if "compute" in values.dims:
+        # The exponents are those of the law itself.
+        carried = (comparison["discrepancy"] != "").to_numpy()
+        said = [f"{name} + discrepancy" if i else name for name, i in zip(said, carried, strict=True)]
+    said = [name if good else f"{name} (NOT converged)" for name, good in zip(said, converged, strict=True)]
     probs, prob = comparison["prob"].values, comparison.attrs["prob"]
     for i in np.flatnonzero(_known(values, "low") & (probs != prob)).tolist():
         said[i] += f" ({format_share(probs[i])})"

@@ -68,7 +68,7 @@ def plot_design(
         "D",
         color="C3",
         markersize=6,
-        label=f"proposed: {format_quantity(float(proposed['compute'].sum()))} FLOP in all",
+        label=f"proposed: {format_flops(float(proposed['compute'].sum()))} FLOP in all",
     )
     for stage, colour, at in (("before", "C0", target / _APART), ("after", "C3", target * _APART)):
         one = proposed.sel(stage=stage)

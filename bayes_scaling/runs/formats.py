@@ -185,3 +185,6 @@ _READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,
 }
+
+SUFFIXES = tuple(_READERS)
+"""How the names of files end that can be read as tables."""

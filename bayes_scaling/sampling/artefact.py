@@ -150,6 +150,13 @@ def open_fit(path: str | Path, *, groups: Collection[str] | None = None) -> xr.D
     except InputError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+        from bayes_scaling.runs.formats import SUFFIXES
+
+        if path.suffix.lower() in SUFFIXES:
+            raise InputError(
+                f"{path}: is no fit but a table; if it is of runs, fit them first: `bayes-scaling fit {path} "
+                "-o fit.nc`"
+            ) from None
         raise InputError(
             f"{path}: not a complete fit file (netCDF): it may be of another kind or cut short; "
             f"fit again to replace it ({type(error).__name__})"

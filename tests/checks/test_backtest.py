@@ -160,6 +160,9 @@ def test_the_figure_has_three_panels(scored):
     axes = plot_backtest(scored)
     assert len(axes) == 3
     assert len(axes[0].lines) == 1 + scored.sizes["estimator"]
+    legend = [text.get_text() for text in axes[1].get_legend().get_texts()]
+    model, carried = scored["estimator"].values[:2]
+    assert legend == [f"90 % interval of {carried}", f"runs, against {model}"]
     with pytest.raises(InputError, match="that backtest returns"):
         plot_backtest(xr.Dataset())
 

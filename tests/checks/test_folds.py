@@ -79,6 +79,7 @@ def test_recipes_are_cut_by_themselves():
         ([1e19], None, "no cut leaves runs"),
         ([1e18, 1e19, 1e20], [-1.0], "positive numbers of FLOPs"),
         ([1e18, 1e19, 1e20], [1e15], "no level of compute"),
+        ([1e18, 1e19, 1e20], [1e19, 9.9e19, 1e23], "no run has 5% more than 9.9e19, 1e23 FLOP"),
     ],
 )
 def test_what_cannot_be_cut_is_refused(budgets, cuts, message):

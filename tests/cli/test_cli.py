@@ -82,7 +82,7 @@ def test_optimum_prints_the_posterior_at_each_budget(fit_nc: Path):
     assert set(document) == {
         "prob", "model", "converged", "discrepancy", "a", "b", "flops_per_param_token", "optima"
     }  # fmt: skip
-    assert "as published studies do" in document["discrepancy"][0]
+    assert "as in published studies" in document["discrepancy"][0]
     assert [row["compute"] for row in document["optima"]] == [5.76e23, 1e22]
     row = document["optima"][0]
     assert set(row) == {

@@ -23,11 +23,11 @@ def test_accelerators_and_hours_become_flops_and_back():
 @pytest.mark.parametrize(
     ("of_rate", "asked", "said"),
     [
-        ({}, {"gpus": 8, "hours": 10}, "gpus and hours becomes FLOPs by peak and mfu"),
+        ({}, {"gpus": 8, "hours": 10}, "a budget by gpus and hours is turned into FLOPs by peak and mfu"),
         ({}, {"gpus": 8}, "gpus is half of a budget; give hours too"),
         (H100, {"hours": 8}, "hours is half of a budget; give gpus too"),
         (H100, {"money": 1e6}, "money buys accelerator-hours at a price"),
-        ({}, {"money": 1e6}, "money becomes FLOPs by peak and mfu"),
+        ({}, {"money": 1e6}, "a budget by money is turned into FLOPs by peak and mfu"),
         (
             H100,
             {"compute": 1e22, "gpus": 8, "hours": 10},

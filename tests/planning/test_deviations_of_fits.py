@@ -87,14 +87,20 @@ def test_it_widens_with_distance_and_the_law_alone_does_not_as_much():
 
 def test_each_answer_says_what_it_rests_on():
     fit = carrying()
-    said = "the loss leaves the law by -3.7 ± 7.9 % a decade of compute, and N_opt by +0 ± 32 %"
+    said = (
+        "expect losses to leave the law by -3.7 ± 7.9 % (mean and sd) a decade of compute, "
+        "and N_opt by 0 ± 32 %"
+    )
     for answer in (optimum(fit, FAR), plan(fit, FAR), predict(fit, 5e10, 1e12), audit(fit)):
-        assert answer.attrs["discrepancy"] == f"{said}, as published studies do"
+        assert (
+            answer.attrs["discrepancy"]
+            == f"{said}, as in published studies (`fit --backtest` learns it from these runs)"
+        )
     assert optimum(fit, FAR, discrepancy=False).attrs["discrepancy"] == ""
     assert optimum(fit, 1e20).attrs["discrepancy"] == ""
     learned = optimum(taught(fit, -0.02), FAR).attrs["discrepancy"]
     assert learned.endswith("as 3 cuts of these runs have shown")
-    assert learned.startswith("the loss leaves the law by -2.0")
+    assert learned.startswith("expect losses to leave the law by -2.0")
 
 
 def test_what_its_own_cuts_have_shown_is_followed(tmp_path: Path):
@@ -130,4 +136,4 @@ def test_recipes_leave_their_laws_each_by_its_own_slopes():
     assert learned[0].startswith("web: ")
     assert learned[0].endswith("3 cuts of these runs have shown")
     assert learned[1].startswith("code: ")
-    assert learned[1].endswith("as published studies do")
+    assert learned[1].endswith("as in published studies (`fit --backtest` learns it from these runs)")

@@ -78,6 +78,15 @@ def test_a_fit_without_a_group_is_refused(simulated_fit: xr.DataTree, tmp_path: 
         open_fit(tmp_path / "lacking.nc")
 
 
+def test_a_table_in_place_of_a_fit_is_told_from_a_fit_that_is_cut_short(tmp_path: Path):
+    table = tmp_path / "runs.csv"
+    table.write_text("params,tokens,loss\n")
+    with pytest.raises(
+        InputError, match=r"runs\.csv: is no fit but a table.*bayes-scaling fit .*runs\.csv -o fit\.nc"
+    ):
+        open_fit(table)
+
+
 def test_text_and_nothing_are_refused(tmp_path: Path):
     text = tmp_path / "text.nc"
     text.write_text("params,tokens,loss\n")
