@@ -70,25 +70,43 @@ def deviations_of(fit: xr.DataTree, constant: xr.Dataset, *, unseen: bool = Fals
     posterior = fit["posterior"].dataset
     count = posterior.sizes["chain"] * posterior.sizes["draw"]
     rng = np.random.default_rng([_SEED, zlib.crc32(recipe.encode())])
-    cuts = len({each.cut for each in (*shown[LOSS], *shown[PARAMS])})
-    source = f"as {cuts} cuts of these runs have shown" if cuts > 1 else "as one cut of these runs has shown"
-    if not cuts:
-        source = "as published studies do"
-    return Deviations(
-        largest,
-        loss.draws(count, rng),
-        params.draws(count, rng),
-        f"{slopes_in_words(loss.moments(), params.moments())}, {source}",
-    )
+    sources = (_source(shown[LOSS]), _source(shown[PARAMS]))
+    words = slopes_in_words(loss.moments(), params.moments(), sources)
+    return Deviations(largest, loss.draws(count, rng), params.draws(count, rng), words)
 
 
-def slopes_in_words(loss: tuple[float, float], params: tuple[float, float]) -> str:
-    """Say what slopes are expected, by mean and standard deviation of those of log loss and log N_opt."""
+def slopes_in_words(
+    loss: tuple[float, float], params: tuple[float, float], sources: tuple[str, str] = ("", "")
+) -> str:
+    """Say what slopes are expected, and as told by what.
+
+    Parameters
+    ----------
+    loss, params : (float, float)
+        Mean and standard deviation of the slopes of log loss and of log N_opt.
+    sources : (str, str)
+        What tells each of the two; "" if it is not to be said.
+
+    Returns
+    -------
+    str
+    """
     (level, spread), (shift, width) = loss, params
+    # Runs without IsoFLOP profiles show nothing of N_opt: what is said of it must not look as if they had.
+    of_loss, of_both = (f", {source}" if source else "" for source in sources)
     return (
         f"the loss leaves the law by {100 * level:+.1f} \N{PLUS-MINUS SIGN} {100 * spread:.1f} % a decade of "
-        f"compute, and N_opt by {round(100 * shift):+d} \N{PLUS-MINUS SIGN} {100 * width:.0f} %"
+        f"compute{of_loss if of_loss != of_both else ''}, and N_opt by {round(100 * shift):+d} "
+        f"\N{PLUS-MINUS SIGN} {100 * width:.0f} %{of_both}"
     )
+
+
+def _source(shown: list[Seen]) -> str:
+    """Say what tells a slope: cuts of the runs, or, where none has shown any, published studies alone."""
+    cuts = len({each.cut for each in shown})
+    if not cuts:
+        return "as published studies do"
+    return f"as {cuts} cuts of these runs have shown" if cuts > 1 else "as one cut of these runs has shown"
 
 
 def _shown(backtest: xr.Dataset, recipe: str) -> dict[str, list[Seen]]:

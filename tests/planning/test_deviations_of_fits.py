@@ -27,15 +27,17 @@ def carrying(**more: object) -> xr.DataTree:
     return handmade_fit({**law_draws(400), **NOISE}, spec="parametric", discrepancy=True, **more)  # type: ignore[arg-type]
 
 
-def taught(fit: xr.DataTree, slope: float, recipe: str = "") -> xr.DataTree:
-    """A fit whose own cuts have shown a slope of the log loss, and so well that nothing else counts."""
+def taught(
+    fit: xr.DataTree, slope: float, recipe: str = "", of: tuple[str, ...] = ("loss",) * 3
+) -> xr.DataTree:
+    """A fit whose own cuts have shown a slope, of the log loss or as said, so well that it alone counts."""
     cuts = [1e19, 1e20, 1e21]
     fit = fit.copy()
     fit[BACKTEST] = xr.DataTree(
         xr.Dataset(
             {
                 "shown_recipe": ("shown", [recipe] * 3),
-                "shown_of": ("shown", ["loss"] * 3),
+                "shown_of": ("shown", list(of)),
                 "cut": ("shown", cuts),
                 "slope": ("shown", [slope] * 3),
                 "error": ("shown", [1e-4] * 3),
@@ -92,9 +94,14 @@ def test_each_answer_says_what_it_rests_on():
         assert answer.attrs["discrepancy"] == f"{said}, as published studies do"
     assert optimum(fit, FAR, discrepancy=False).attrs["discrepancy"] == ""
     assert optimum(fit, 1e20).attrs["discrepancy"] == ""
+    # Cuts that show nothing of N_opt have taught nothing of it.
     learned = optimum(taught(fit, -0.02), FAR).attrs["discrepancy"]
-    assert learned.endswith("as 3 cuts of these runs have shown")
     assert learned.startswith("the loss leaves the law by -2.0")
+    assert "a decade of compute, as 3 cuts of these runs have shown, and N_opt by +0" in learned
+    assert learned.endswith(" 32 %, as published studies do")
+    both = optimum(taught(fit, -0.02, of=("loss", "params", "params")), FAR).attrs["discrepancy"]
+    assert "as one cut of these runs has shown, and N_opt" in both
+    assert both.endswith("as 2 cuts of these runs have shown")
 
 
 def test_what_its_own_cuts_have_shown_is_followed(tmp_path: Path):
@@ -128,6 +135,7 @@ def test_recipes_leave_their_laws_each_by_its_own_slopes():
     np.testing.assert_array_equal(alone["loss_opt"], both["loss_opt"].sel(recipe="code"))
     learned = optimum(taught(fit, 0.01, "web"), FAR).attrs["discrepancy"].splitlines()
     assert learned[0].startswith("web: ")
-    assert learned[0].endswith("3 cuts of these runs have shown")
+    assert "3 cuts of these runs have shown" in learned[0]
     assert learned[1].startswith("code: ")
+    assert "have shown" not in learned[1]
     assert learned[1].endswith("as published studies do")
