@@ -87,6 +87,18 @@ def test_it_widens_with_distance_and_the_law_alone_does_not_as_much():
     assert float(wide["params_opt"].sel(compute=FAR)) == pytest.approx(0.64, rel=0.15)
 
 
+def test_what_the_law_holds_for_irreducible_may_be_reached_by_draws_that_leave_it():
+    fit = carrying()
+    target = 0.99 * float(fit["posterior"]["E"].min())
+    assert compute_to_target(fit, target, discrepancy=False)["never"].item() == 1
+    found = compute_to_target(fit, target)
+    reached = np.isfinite(found["compute"].isel(target=0))
+    assert found["never"].item() == pytest.approx(1 - float(reached.mean()))
+    slope = xr.DataArray(surface_of(fit).surface.slope.reshape(reached.shape), dims=reached.dims)
+    assert 0.3 < float(reached.mean()) < 1
+    assert bool((slope.where(reached, -np.inf) < 0).all()), "only those that fall faster than their law"
+
+
 def test_each_answer_says_what_it_rests_on():
     fit = carrying()
     said = "the loss leaves the law by -3.7 ± 7.9 % a decade of compute, and N_opt by +0 ± 32 %"
