@@ -26,7 +26,7 @@ import pandas as pd
 from studies import studies
 
 from bayes_scaling import load_spec
-from bayes_scaling.checks.backtest import predict_folds, score_folds
+from bayes_scaling.checks.backtest import DISCREPANCY, predict_folds, score_folds
 from bayes_scaling.checks.predicted import Predicted, shown_slopes
 from bayes_scaling.checks.scores import kernel_width
 from bayes_scaling.models.discrepancy import Population
@@ -36,9 +36,11 @@ START = {"loss": Population(0.0, 0.04, 0.7, 0.5, 1.0), "params": Population(0.0,
 """Where the search for a population begins, and what it is weakly held to."""
 
 FREE = {"loss": [True] * 5, "params": [False, True, True, False, False]}
-"""What is estimated: of log N_opt the scale and its spread alone. Minima beyond one cut say how far off a
-study's optima are, and hardly on which side those beyond the next cut will lie: following them raised the
-regret."""
+"""What is estimated: of log N_opt the scale and its spread alone. Slopes of a study's cuts mostly have one
+sign, but many cuts see the same few minima, and are not as many witnesses. Let free, shared and decades
+come out at 0.45 and 0.9: the log score of left-out studies rises (0.73 to 0.89 nats) and intervals are a
+third narrower, but hold 77 % of the minima instead of 88 %, and the regret of the median stays at 7 % over
+folds (less on Chinchilla and Marin, more on Porian and pocket). So they are not free."""
 
 type Array = np.ndarray[Any, Any]
 
@@ -208,6 +210,10 @@ def main() -> None:
     rows = []
     for key, study in predicted.items():
         own = populations[key[0]]
+        for each in study:
+            if each.fold.scored:
+                unseen = (expected_slope(own[kind], each.fold.cut) for kind in START)
+                each.deviate(spec.name, f"{spec.name} + {DISCREPANCY} of others", *unseen)
         rows += rows_of(key, score_folds(study, spec.name, own["loss"], own["params"]))
     show(pd.DataFrame(rows))
     lost = lost_gains([each for study in predicted.values() for each in study], spec.name)

@@ -91,5 +91,6 @@ def demo(
         print_compare(compared)
         console().print(f"runs: {DATASET} (`bayes-scaling data show {DATASET}` tells what they are)")
         console().print("written: " + ", ".join(str(path) for path in written.values()))
+        console().print(f"next: `bayes-scaling check {written['fit']}` says what speaks against this fit")
     if not fitted_document["converged"]:
         raise typer.Exit(NOT_CONVERGED)

@@ -99,7 +99,7 @@ def print_design(document: dict[str, Any]) -> None:
         )
     ]
     columns = ["", "regret, expected", f"N_opt, {prob} interval"]
-    print_table(f"at {target} FLOP", columns, stages)
+    print_table(f"at {target} FLOP, by the law alone", columns, stages)
     say = console().print
     say(
         "\N{PLUS-MINUS SIGN} is the standard error of the simulation; what is below twice that of a "

@@ -54,7 +54,7 @@ def fit(
     Exit code 3 says that the fit was made, and does not pass the convergence rules.
     """
     from bayes_scaling.cli.documents import fit_document, optimum_document
-    from bayes_scaling.cli.output import NOT_CONVERGED, print_fit, print_json, print_optimum
+    from bayes_scaling.cli.output import NOT_CONVERGED, note, print_fit, print_json, print_optimum
     from bayes_scaling.files import check_writable
     from bayes_scaling.intervals import check_prob
     from bayes_scaling.planning.optimum import check_budgets
@@ -101,11 +101,19 @@ def fit(
     document = fit_document(fitted, prob)
     if budgets:
         document["optimum"] = optimum_document(optima_of(fitted, budgets, allow_unconverged=True), prob)
+    if backtest:
+        beyond = 10 * float(fitted["constant_data"]["flops"].max())
+        learned = optima_of(fitted, beyond, allow_unconverged=True).attrs["discrepancy"]
+        document["discrepancy"] = learned.splitlines()
     if json:
         print_json(document)
     else:
         print_fit(document)
+        for words in document.get("discrepancy", []):
+            note(f"beyond the runs, {words}")
         if budgets:
             print_optimum(document["optimum"])
+    if output is None and not json:
+        note("the fit is not kept: -o fit.nc writes it")
     if not document["converged"]:
         raise typer.Exit(NOT_CONVERGED)

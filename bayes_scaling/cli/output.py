@@ -158,11 +158,13 @@ def print_optimum(document: dict[str, Any]) -> None:
         print_table(title, ["recipe", *columns], rows, texts=3, gives_way=0, sections=starts[1:])
     else:
         print_table(title, columns, rows, texts=2)
+    # Beyond the runs every draw's exponent is off the law's by a slope of its own.
+    where = " within the runs" if document["discrepancy"] else ""
     for of in document.get("recipes", [document]):
         for name, power in (("N_opt", "a"), ("D_opt", "b")):
             found = f"{of[power]['estimate']:.3f} ({format_interval(of[power], '{:.3f}'.format)})"
             of_recipe = f"{of['recipe']}: " if several else ""
-            console().print(f"{of_recipe}{name} grows as C^{power}: {power} = {found}")
+            console().print(f"{of_recipe}{name} grows as C^{power}{where}: {power} = {found}")
     if document.get("loss_unknown"):
         names = ", ".join(document["loss_unknown"])
         console().print(

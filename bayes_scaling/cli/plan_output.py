@@ -193,8 +193,8 @@ def _say_of_improvement(improvement: dict[str, Any]) -> None:
         say(f"{step} is worth {format_plain(factor['estimate'])} times this compute ({ends})")
     if never:
         say(
-            f"{step} is beyond any compute with probability {format_share(never)}: it would lie at or below "
-            "the irreducible loss"
+            f"{step} is beyond any compute with probability {format_share(never)}: it would lie below all "
+            "that the law, and what leaves it beyond the runs, come to"
         )
 
 

@@ -47,8 +47,8 @@ LOSS_SLOPES = Population(mean=-0.037, scale=0.053, spread=0.67, shared=0.2, deca
 """Of the log loss, as estimated over the published studies by benchmarks/backtest.py."""
 
 PARAMS_SLOPES = Population(mean=0.0, scale=0.26, spread=0.47, shared=0.0, decades=0.01)
-"""Of log N_opt, in nats per decade of compute; likewise. Its cuts share a scale and nothing else: on which
-side of the line the next optima lie is not learned from the last."""
+"""Of log N_opt, in nats per decade of compute; likewise. Its cuts are taken to share a scale and nothing
+else, though they mostly stray to one side: see FREE in benchmarks/backtest.py."""
 
 _PUBLISHED_SLOPES = {"loss": LOSS_SLOPES, "params": PARAMS_SLOPES}
 

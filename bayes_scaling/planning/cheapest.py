@@ -187,8 +187,8 @@ def _grid(problem: Problem, loss: float, within: Limits) -> Array:
     reached = np.isfinite(least)
     if not reached.any():
         raise InputError(
-            f"target {loss:g}: no draw of the fit reaches it with any compute: it lies at or below the "
-            "irreducible loss; aim for a higher loss"
+            f"target {loss:g}: no draw of the fit reaches it with any compute: it lies below all that the "
+            "law, and what leaves it beyond the runs, come to; aim for a higher loss"
         )
     # The draws that have it hardest decide; optima of those that cannot reach it do not exist.
     best = problem.surface.optimum(np.where(reached, least, 1.0))[0][reached]

@@ -68,7 +68,8 @@ def design(
 
     What they would tell is worked out from the draws, before anything is trained: the noise of a pilot run is
     that of the fit, and the law is taken to hold as far as the target: the discrepancy that `optimum` and
-    `plan` carry is left out, since pilot runs within the runs tell nothing of it.
+    `plan` carry is left out. So the regrets are lower than those of `plan`, and what pilot runs beyond the
+    runs do against it, being nearer to the target, is not counted.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from bayes_scaling.sampling.artefact import BACKTEST, fit_facts
 type Array = np.ndarray[Any, Any]
 
 _SEED = 20_220_335
-"""Of the slopes: the same fit gives the same answer, and every answer is of the same slopes."""
+"""Of the slopes: the same runs give the same slopes in every answer, and for every model of them."""
 
 LOSS, PARAMS = "loss", "params"
 """What a slope that a backtest has shown is of: the log loss, or log N_opt."""
@@ -69,27 +69,48 @@ def deviations_of(fit: xr.DataTree, constant: xr.Dataset, *, unseen: bool = Fals
     params = expected_slope(populations.params, largest, shown[PARAMS])
     posterior = fit["posterior"].dataset
     count = posterior.sizes["chain"] * posterior.sizes["draw"]
-    rng = np.random.default_rng([_SEED, zlib.crc32(recipe.encode())])
-    cuts = len({each.cut for each in (*shown[LOSS], *shown[PARAMS])})
-    source = f"as {cuts} cuts of these runs have shown" if cuts > 1 else "as one cut of these runs has shown"
-    if not cuts:
-        source = "as in published studies (`fit --backtest` learns it from these runs)"
-    return Deviations(
-        largest,
-        loss.draws(count, rng),
-        params.draws(count, rng),
-        f"{slopes_in_words(loss.moments(), params.moments())}, {source}",
-    )
+    # Other runs, other slopes: two studies do not stray together.
+    of_runs = zlib.crc32(constant["flops"].to_numpy(float).tobytes())
+    rng = np.random.default_rng([_SEED, zlib.crc32(recipe.encode()), of_runs])
+    asked = BACKTEST in fit.children
+    sources = (_source(shown[LOSS], asked), _source(shown[PARAMS], asked))
+    words = slopes_in_words(loss.moments(), params.moments(), sources)
+    return Deviations(largest, loss.draws(count, rng), params.draws(count, rng), words)
 
 
-def slopes_in_words(loss: tuple[float, float], params: tuple[float, float]) -> str:
-    """Say what slopes are expected, by mean and standard deviation of those of log loss and log N_opt."""
+def slopes_in_words(
+    loss: tuple[float, float], params: tuple[float, float], sources: tuple[str, str] = ("", "")
+) -> str:
+    """Say what slopes are expected, and as told by what.
+
+    Parameters
+    ----------
+    loss, params : (float, float)
+        Mean and standard deviation of the slopes of log loss and of log N_opt.
+    sources : (str, str)
+        What tells each of the two; "" if it is not to be said.
+
+    Returns
+    -------
+    str
+    """
     (level, spread), (shift, width) = loss, params
+    # Runs without IsoFLOP profiles show nothing of N_opt: what is said of it must not look as if they had.
+    of_loss, of_both = (f", {source}" if source else "" for source in sources)
     moved = f"{percent:+d}" if (percent := round(100 * shift)) else "0"
     return (
         f"expect losses to leave the law by {100 * level:+.1f} \N{PLUS-MINUS SIGN} {100 * spread:.1f} % "
-        f"(mean and sd) a decade of compute, and N_opt by {moved} \N{PLUS-MINUS SIGN} {100 * width:.0f} %"
+        f"(mean and sd) a decade of compute{of_loss if of_loss != of_both else ''}, and N_opt by {moved} "
+        f"\N{PLUS-MINUS SIGN} {100 * width:.0f} %{of_both}"
     )
+
+
+def _source(shown: list[Seen], asked: bool) -> str:
+    """Say what tells a slope: cuts of the runs, or, where none was asked or has shown any, published studies."""
+    cuts = len({each.cut for each in shown})
+    if not cuts:
+        return "as in published studies" + ("" if asked else " (`fit --backtest` learns it from these runs)")
+    return f"as {cuts} cuts of these runs have shown" if cuts > 1 else "as one cut of these runs has shown"
 
 
 def _shown(backtest: xr.Dataset, recipe: str) -> dict[str, list[Seen]]:

@@ -95,8 +95,9 @@ def expected_slope(population: Population, cut: float, seen: Sequence[Seen] = ()
     Returns
     -------
     Slope
-        Given `seen`, by the Normal densities of their slopes; exact but for the scale, which is weighed at 13
-        nodes.
+        Given `seen`, by the Normal densities of their slopes, whose errors are taken to be independent: those
+        of cuts that share runs are not, so that many cuts count for a bit too much. The scale is weighed at
+        13 nodes; else this is exact.
     """
     weight = np.exp(-0.5 * _NODES**2)
     variance = (population.scale * np.exp(population.spread * _NODES)) ** 2

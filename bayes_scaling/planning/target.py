@@ -45,9 +45,11 @@ def compute_to_target(
     Returns
     -------
     Dataset
-        compute, dims chain, draw, target, in FLOPs: infinite where the target lies at or below the
-        irreducible loss; and never, dims target: the probability of that. extrapolation, dims target: by
-        what factor the median lies outside the compute of the runs, 1 inside; and below_runs, whether below.
+        compute, dims chain, draw, target, in FLOPs: infinite where nothing reaches the target, which by a law
+        lies at or below the irreducible loss; a draw that leaves its law for the better reaches lower ones,
+        and is asked up to 12 decades beyond the runs. never, dims target: the probability of that.
+        extrapolation, dims target: by what factor the median lies outside the compute of the runs, 1 inside;
+        and below_runs, whether below.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def worth_of_improvement(
     -------
     DataArray, dims chain and draw
         Least compute to the lower loss over `compute`: what a recipe that is better by so much is worth.
-        Infinite where no compute is enough.
+        Infinite where no compute is enough, as for `compute_to_target`.
 
     Raises
     ------

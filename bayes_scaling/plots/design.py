@@ -87,7 +87,7 @@ def plot_design(
     ax.set(
         xlabel="compute C (FLOP)",
         ylabel="size N (parameters)",
-        title=f"pilot runs for {format_flops(target)} FLOP",
+        title=f"pilot runs for {format_flops(target)} FLOP, by the law alone",
     )
     ax.legend(frameon=False, fontsize="small")
     return ax

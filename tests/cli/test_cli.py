@@ -99,6 +99,9 @@ def test_optimum_in_words_has_units_a_person_reads(fit_nc: Path):
     done = run("optimum", fit_nc, "--compute", "1e22")
     assert done.returncode == 0
     assert "10x" in done.stdout
+    assert "N_opt grows as C^a within the runs: a = " in done.stdout
+    alone = run("optimum", fit_nc, "--compute", "1e22", "--law-only")
+    assert "N_opt grows as C^a: a = " in alone.stdout
     assert any(f"{digit}B" in done.stdout for digit in range(10))
     assert "\x1b" not in done.stdout, "colours in a pipe"
 
