@@ -70,7 +70,7 @@ def deviations_of(fit: xr.DataTree, constant: xr.Dataset, *, unseen: bool = Fals
     posterior = fit["posterior"].dataset
     count = posterior.sizes["chain"] * posterior.sizes["draw"]
     # Other runs, other slopes: two studies do not stray together.
-    of_runs = zlib.crc32(constant["flops"].to_numpy(float).tobytes())
+    of_runs = zlib.crc32(np.asarray(constant["flops"], dtype=float).tobytes())
     rng = np.random.default_rng([_SEED, zlib.crc32(recipe.encode()), of_runs])
     asked = BACKTEST in fit.children
     sources = (_source(shown[LOSS], asked), _source(shown[PARAMS], asked))
@@ -106,7 +106,7 @@ def slopes_in_words(
 
 
 def _source(shown: list[Seen], asked: bool) -> str:
-    """Say what tells a slope: cuts of the runs, or, where none was asked or has shown any, published studies."""
+    """Say what tells a slope: cuts of the runs; published studies, where none was asked or shows any."""
     cuts = len({each.cut for each in shown})
     if not cuts:
         return "as in published studies" + ("" if asked else " (`fit --backtest` learns it from these runs)")

@@ -156,4 +156,4 @@ def test_recipes_leave_their_laws_each_by_its_own_slopes():
     assert "3 cuts of these runs have shown" in learned[0]
     assert learned[1].startswith("code: ")
     assert "have shown" not in learned[1]
-    assert learned[1].endswith("as in published studies (`fit --backtest` learns it from these runs)")
+    assert learned[1].endswith("as in published studies")
