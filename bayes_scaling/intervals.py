@@ -35,6 +35,7 @@ def interval[Draws: (xr.DataArray, xr.Dataset)](draws: Draws, prob: float = PROB
     InputError
         If `prob` is not between 0 and 1.
     """
+    import numpy as np
     import xarray as xr
 
     check_prob(prob)
@@ -44,7 +45,10 @@ def interval[Draws: (xr.DataArray, xr.Dataset)](draws: Draws, prob: float = PROB
         # What is so or not, such as below_runs of an optimum, has no quantiles.
         draws = draws.assign({name: each.astype(float) for name, each in draws.items() if each.dtype == bool})
     quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims, skipna=False).rename(quantile="statistic")
-    parts = [quantiles.drop_vars("statistic"), draws.mean(dims, skipna=False), draws.std(dims, skipna=False)]
+    # Of draws that may be infinite, such as the compute to a loss, the sd is NaN, and no mishap.
+    with np.errstate(invalid="ignore"):
+        moments = [draws.mean(dims, skipna=False), draws.std(dims, skipna=False)]
+    parts = [quantiles.drop_vars("statistic"), *moments]
     every: Any = {"data_vars": "all"} if isinstance(draws, xr.Dataset) else {}
     return xr.concat(parts, dim="statistic", **every).assign_coords(statistic=list(STATISTICS))
 

@@ -40,3 +40,12 @@ def test_a_draw_that_is_no_number_is_not_passed_over():
 def test_a_probability_must_lie_inside(prob: float):
     with pytest.raises(InputError, match="prob must lie between 0 and 1"):
         interval(xr.DataArray(np.zeros((1, 4)), dims=("chain", "draw")), prob)
+
+
+@pytest.mark.filterwarnings("error")
+def test_draws_that_may_be_infinite_are_summarised_without_a_word():
+    draws = xr.DataArray([[1.0, 2.0, 3.0, np.inf]], dims=("chain", "draw"), name="compute")
+    found = interval(draws, 0.4)
+    assert float(found.sel(statistic="estimate")) == 2.5
+    assert np.isinf(found.sel(statistic="mean"))
+    assert np.isnan(found.sel(statistic="sd"))
