@@ -47,7 +47,7 @@ def interval[Draws: (xr.DataArray, xr.Dataset)](draws: Draws, prob: float = PROB
     quantiles = draws.quantile([0.5, tail, 1 - tail], dim=dims, skipna=False).rename(quantile="statistic")
     # Of draws that may be infinite, such as the compute to a loss, the sd is NaN, and no mishap.
     with np.errstate(invalid="ignore"):
-        moments = [draws.mean(dims, skipna=False), draws.std(dims, skipna=False)]
+        moments: list[Any] = [draws.mean(dims, skipna=False), draws.std(dims, skipna=False)]
     parts = [quantiles.drop_vars("statistic"), *moments]
     every: Any = {"data_vars": "all"} if isinstance(draws, xr.Dataset) else {}
     return xr.concat(parts, dim="statistic", **every).assign_coords(statistic=list(STATISTICS))
