@@ -10,6 +10,7 @@ import typer
 
 from bayes_scaling.cli import options
 from bayes_scaling.errors import InputError
+from bayes_scaling.progress import working
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -180,7 +181,8 @@ def plan(
     if to_target:
         from bayes_scaling.planning.cheapest import SURE, plan_to_target
 
-        cheapest = plan_to_target(fitted, sure=SURE if sure is None else sure, **shared)
+        with working("looking for the cheapest plan", show=sys.stderr.isatty()):
+            cheapest = plan_to_target(fitted, sure=SURE if sure is None else sure, **shared)
         document = target_document(cheapest, rate, prob)
         if figure is not None:
             from bayes_scaling.plots.target import plot_target
@@ -190,7 +192,8 @@ def plan(
     else:
         from bayes_scaling.planning.plan import plan as decide
 
-        decision = decide(fitted, budget, prob=prob, **at_budget, **shared)
+        with working("weighing the sizes", show=sys.stderr.isatty()):
+            decision = decide(fitted, budget, prob=prob, **at_budget, **shared)
         document = plan_document(decision, rate, prob)
         document["improvement"] = _improvement(fitted, shared, document["compute"], step, prob)
         if figure is not None:
