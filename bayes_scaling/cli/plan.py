@@ -10,7 +10,6 @@ import typer
 
 from bayes_scaling.cli import options
 from bayes_scaling.errors import InputError
-from bayes_scaling.progress import working
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -121,6 +120,7 @@ def plan(
     from bayes_scaling.planning.accelerators import budget as flops_of
     from bayes_scaling.planning.accelerators import rate as rate_of
     from bayes_scaling.plots.axes import check_figure, save_figure
+    from bayes_scaling.progress import working
     from bayes_scaling.sampling.artefact import PLANNED, open_fit
 
     read = options.quantity
@@ -172,7 +172,6 @@ def plan(
     if weighing:
         from bayes_scaling.planning.forward import forward_scores
         from bayes_scaling.planning.stacking import model_weights
-        from bayes_scaling.progress import working
 
         with working("weighing the fits", show=sys.stderr.isatty()):
             shared["weights"] = model_weights(
