@@ -30,7 +30,8 @@ def test_partial_pooling_keeps_real_differences():
         ],
         ignore_index=True,
     )
-    found = fit(runs, "parametric-recipes", seed=1)
+    # Two recipes leave a spread of next to nothing possible, where it takes small steps.
+    found = fit(runs, "parametric-recipes", seed=1, target_accept=0.99)
     ends = interval(optimum(found, 1e21)["a"], 0.98)
     true = {name: law["beta"] / (law["alpha"] + law["beta"]) for name, law in laws.items()}
     for name, other in (("a", "b"), ("b", "a")):
