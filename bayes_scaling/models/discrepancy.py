@@ -44,7 +44,7 @@ class Population:
 
 
 LOSS_SLOPES = Population(mean=-0.037, scale=0.053, spread=0.67, shared=0.2, decades=0.66)
-"""Of the log loss, as estimated over the published studies by benchmarks/backtest.py."""
+"""Of the log loss, as estimated by benchmarks/backtest.py over five published studies and our own."""
 
 PARAMS_SLOPES = Population(mean=0.0, scale=0.26, spread=0.47, shared=0.0, decades=0.01)
 """Of log N_opt, in nats per decade of compute; likewise. Its cuts are taken to share a scale and nothing

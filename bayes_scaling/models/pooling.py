@@ -173,7 +173,7 @@ def _start(name: str, estimates: Estimates | None) -> Any:
     """Draw about what the runs say of each recipe's parameter, twice as far as they can be wrong.
 
     From the priors alone a chain may find a mode without mass, such as minima on the wrong side of every run,
-    and stay there.
+    and stay there. They are left where the runs of any recipe say nothing: a start is of all or of none.
     """
     estimate, error = (estimates or {}).get(name, (np.zeros(1), np.full(1, UNKNOWN)))
     if (error >= UNKNOWN).any():

@@ -40,10 +40,9 @@ type Array = np.ndarray[Any, Any]
 _NODES = np.linspace(-2.4, 2.4, 13)
 """Scales of a study that are weighed, in standard deviations of their logarithm about its mean."""
 
-
 KEPT = 0.5
-"""Share of the law's gain from more compute that no slope takes away. Of 137 cuts of published studies none
-lost more than 0.44 of it in a decade, and 95 % less than 0.16: benchmarks/backtest.py prints it."""
+"""Share of the law's gain from more compute that no slope takes away. Of 137 cuts of the six studies that
+benchmarks/backtest.py reads none lost more than 0.44 of it in a decade, and 95 % less than 0.16."""
 
 _ROUNDING = 1e-12
 """Share by which the compute of a run may exceed that of the largest, being the same but for rounding."""

@@ -90,7 +90,7 @@ def plan_rows(decision: xr.Dataset, prob: float) -> list[dict[str, str]]:
         "loss_interval": (f"loss, {written} interval", format_interval(loss, format_plain)),
         "oversized": ("too large with probability", format_share(number["oversized"])),
         "params_opt": (f"N_opt, {written} interval", format_interval(best, format_quantity)),
-        "beyond": ("beyond the runs", beyond({key: number[key] for key in _SIDES})),
+        "beyond": ("outside the runs", beyond({key: number[key] for key in _SIDES})),
     }
     return [{"name": name, "words": words, "value": value} for name, (words, value) in rows.items()]
 
